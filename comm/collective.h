@@ -1,0 +1,20 @@
+// The kinds of collectives, and what every backend checks of their arguments before it starts one.
+#pragma once
+#include "comm/communicator.h"
+
+namespace zerorun {
+
+enum class Collective : int { all_gather, reduce_scatter, all_reduce, exchange };
+
+const char* name_of(Collective collective);
+
+// A span handed to a broken REQUIRES of communicator.h throws an Error of kind bug: sizes that do not fit, another dtype,
+// a slice that overlaps `full` without being the own one, too little scratch, a dtype that cannot be summed.
+void check_all_gather(const Communicator& communicator, Span slice, Span full);
+void check_reduce_scatter(const Communicator& communicator, Span full, Span slice, Span scratch);
+void check_all_reduce(const Communicator& communicator, Span full, Span scratch);
+void check_exchange(const void* mine, const void* all, int64_t bytes);
+// For backends that move bytes: a span without data is one of the meta device.
+void check_data(Span span);
+
+}  // namespace zerorun

@@ -1,0 +1,27 @@
+#include "comm/communicator.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace zerorun {
+
+Span Span::slice(int64_t index, int64_t slices) const {
+  ZR_CHECK(slices > 0 && count % slices == 0, "{} elements do not divide into {} equal slices", count, slices);
+  ZR_CHECK(index >= 0 && index < slices, "slice {} of {} was asked for", index, slices);
+  const Span first{data, count / slices, dtype};
+  return {data ? static_cast<char*>(data) + index * first.bytes() : nullptr, first.count, dtype};
+}
+
+int64_t Communicator::reduce_scratch_bytes(int64_t slice_count, at::ScalarType dtype) const {
+  return 2 * size() * reduce_piece_bytes(slice_count, dtype);
+}
+
+int64_t Communicator::reduce_piece_bytes(int64_t slice_count, at::ScalarType dtype) const {
+  ZR_CHECK(slice_count >= 0, "a slice of {} elements", slice_count);
+  constexpr int64_t kRoundBytes = 1 << 20, kLeastBytes = 4096, kWholeElements = 64;
+  const int64_t limit = std::max(kLeastBytes, kRoundBytes / size() / kWholeElements * kWholeElements);
+  return std::min(Span{nullptr, slice_count, dtype}.bytes(), limit);
+}
+
+}  // namespace zerorun

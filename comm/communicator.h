@@ -1,0 +1,77 @@
+// The contract between ranks: N ranks make the same calls in the same order. Collectives work on spans of memory, not
+// on tensors. Sums are made in rank order in fp32 and rounded once to the span's dtype: every backend gives the same bits.
+//
+// Slices: a full span has size() equal slices; slice r belongs to rank r. Cost on the wire, bytes sent per rank, with
+// N = size() and S = bytes of one slice: all_gather and reduce_scatter (N-1) S, all_reduce 2 (N-1) S, exchange (N-1) bytes.
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+
+namespace at {
+class Tensor;
+}
+
+namespace zerorun {
+
+// `data` is null on the meta device; then nothing is moved.
+struct Span {
+  void* data = nullptr;
+  int64_t count = 0;  // elements
+  at::ScalarType dtype = at::kFloat;
+
+  int64_t bytes() const { return count * static_cast<int64_t>(c10::elementSize(dtype)); }
+  // Slice `index` of `slices` equal ones. REQUIRES count % slices == 0.
+  Span slice(int64_t index, int64_t slices) const;
+};
+
+// A collective under way. wait() makes the result visible to what this thread runs next and rethrows its error.
+// An empty Work is done. A Work may be dropped without wait(): the collective still happens, in order. REQUIRES: the
+// memory of its spans lives until it is done, also when the caller unwinds.
+class Work {
+ public:
+  Work() = default;
+  explicit Work(std::function<void()> wait) : wait_(std::move(wait)) {}
+  void wait() {
+    if (wait_) std::exchange(wait_, nullptr)();
+  }
+
+ private:
+  std::function<void()> wait_;
+};
+
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  // full.slice(r) becomes rank r's `slice`, for all r. In place when `slice` is full.slice(rank()); otherwise they are apart.
+  virtual Work all_gather(Span slice, Span full) = 0;
+
+  // `slice` becomes the sum over ranks of their full.slice(rank()). In place when `slice` is full.slice(rank()); the rest of
+  // `full` is unspecified afterwards. `scratch` has reduce_scratch_bytes(...) bytes; it is in use until the next collective
+  // of this communicator is done.
+  virtual Work reduce_scatter(Span full, Span slice, Span scratch) = 0;
+
+  // `full` becomes the sum over ranks of their `full`, as a reduce-scatter and an all-gather in place.
+  virtual Work all_reduce(Span full, Span scratch) = 0;
+
+  // Control: a few bytes of every rank to every rank, at once. `all` has size() * bytes. Blocks.
+  virtual void exchange(const void* mine, void* all, int64_t bytes) = 0;
+
+  // A buffer that collectives read and write without a copy, `bytes` uint8 elements, aligned to 64 bytes, charged to the
+  // memory scope of the caller. Collective: every rank asks for the same sizes in the same order.
+  virtual at::Tensor allocate(int64_t bytes) = 0;
+
+  // Scratch of a reduction to slices of `slice_count` elements: two rounds of one piece per rank.
+  int64_t reduce_scratch_bytes(int64_t slice_count, at::ScalarType dtype) const;
+  // The piece: at most 1 MiB / N (but 4 KiB), in whole elements, and never more than the slice: it does not grow with
+  // the model.
+  int64_t reduce_piece_bytes(int64_t slice_count, at::ScalarType dtype) const;
+};
+
+}  // namespace zerorun

@@ -1,0 +1,104 @@
+#include "comm/counting_communicator.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <mutex>
+
+namespace zerorun {
+
+Traffic::Line& Traffic::Line::operator+=(const Line& other) {
+  calls += other.calls;
+  bytes_sent += other.bytes_sent;
+  seconds += other.seconds;
+  return *this;
+}
+
+Traffic::Line Traffic::Line::operator*(int64_t times) const {
+  return {calls * times, bytes_sent * times, seconds * static_cast<double>(times)};
+}
+
+Traffic& Traffic::operator+=(const Traffic& other) {
+  all_gather += other.all_gather;
+  reduce_scatter += other.reduce_scatter;
+  all_reduce += other.all_reduce;
+  control += other.control;
+  return *this;
+}
+
+Traffic Traffic::operator*(int64_t times) const {
+  return {all_gather * times, reduce_scatter * times, all_reduce * times, control * times};
+}
+
+struct CountingCommunicator::Counters {
+  std::mutex mutex;
+  Traffic traffic;
+
+  void add(Traffic::Line Traffic::*line, const Traffic::Line& more) {
+    const std::lock_guard lock(mutex);
+    traffic.*line += more;
+  }
+};
+
+namespace {
+
+template <typename Action>
+class OnExit {
+ public:
+  explicit OnExit(Action action) : action_(std::move(action)) {}
+  ~OnExit() { action_(); }
+
+ private:
+  Action action_;
+};
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+CountingCommunicator::CountingCommunicator(Communicator& inner) : inner_(inner), counters_(std::make_shared<Counters>()) {}
+
+Traffic CountingCommunicator::traffic() const {
+  const std::lock_guard lock(counters_->mutex);
+  return counters_->traffic;
+}
+
+template <typename Start>
+Work CountingCommunicator::count(Traffic::Line Traffic::*line, int64_t bytes_sent, Start start) {
+  const auto timed = [counters = counters_, line](auto blocking) {
+    const OnExit stop([&counters, line, begin = std::chrono::steady_clock::now()] {
+      counters->add(line, {0, 0, seconds_since(begin)});
+    });
+    return blocking();
+  };
+  Work work = timed(start);
+  counters_->add(line, {1, bytes_sent, 0});
+  return Work([timed, work]() mutable { timed([&work] { work.wait(); }); });
+}
+
+Work CountingCommunicator::all_gather(Span slice, Span full) {
+  return count(&Traffic::all_gather, (size() - 1) * slice.bytes(), [&] { return inner_.all_gather(slice, full); });
+}
+
+Work CountingCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+  return count(&Traffic::reduce_scatter, (size() - 1) * slice.bytes(),
+               [&] { return inner_.reduce_scatter(full, slice, scratch); });
+}
+
+Work CountingCommunicator::all_reduce(Span full, Span scratch) {
+  return count(&Traffic::all_reduce, 2 * (size() - 1) * (full.bytes() / size()),
+               [&] { return inner_.all_reduce(full, scratch); });
+}
+
+void CountingCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
+  count(&Traffic::control, (size() - 1) * bytes, [&] {
+    inner_.exchange(mine, all, bytes);
+    return Work();
+  });
+}
+
+at::Tensor CountingCommunicator::allocate(int64_t bytes) { return inner_.allocate(bytes); }
+
+}  // namespace zerorun

@@ -1,0 +1,66 @@
+// Counts what goes through another communicator. Bytes are those that the contract of communicator.h states, computed
+// from the extents handed in: they are equal in a run and in its simulation.
+#pragma once
+#include <memory>
+
+#include "comm/communicator.h"
+
+namespace zerorun {
+
+struct Traffic {
+  struct Line {
+    int64_t calls = 0;
+    int64_t bytes_sent = 0;  // by this rank
+    double seconds = 0;      // that the caller was blocked: in the call, and in wait()
+
+    Line& operator+=(const Line& other);
+    Line operator*(int64_t times) const;
+    bool operator==(const Line&) const = default;
+  };
+  Line all_gather;
+  Line reduce_scatter;
+  Line all_reduce;
+  Line control;  // exchange
+
+  Traffic& operator+=(const Traffic& other);
+  // The traffic of a step becomes that of a run.
+  Traffic operator*(int64_t times) const;
+  bool operator==(const Traffic&) const = default;
+
+  // visit(name, line) for every line, in the order above.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    visit("all_gather", all_gather);
+    visit("reduce_scatter", reduce_scatter);
+    visit("all_reduce", all_reduce);
+    visit("control", control);
+  }
+};
+
+// Thread-safe as far as `inner` is. A Work may outlive it.
+class CountingCommunicator : public Communicator {
+ public:
+  // REQUIRES: `inner` outlives it.
+  explicit CountingCommunicator(Communicator& inner);
+
+  // A call counts when it is made, its seconds when wait() returns.
+  Traffic traffic() const;
+
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  Work all_gather(Span slice, Span full) override;
+  Work reduce_scatter(Span full, Span slice, Span scratch) override;
+  Work all_reduce(Span full, Span scratch) override;
+  void exchange(const void* mine, void* all, int64_t bytes) override;
+  at::Tensor allocate(int64_t bytes) override;
+
+ private:
+  struct Counters;
+  template <typename Start>
+  Work count(Traffic::Line Traffic::*line, int64_t bytes_sent, Start start);
+
+  Communicator& inner_;
+  std::shared_ptr<Counters> counters_;
+};
+
+}  // namespace zerorun

@@ -1,0 +1,57 @@
+#include "comm/mpi_communicator.h"
+
+#include <ATen/core/Tensor.h>
+
+#include "comm/buffers.h"
+#include "comm/collective.h"
+#include "comm/mpi_session.h"
+#include "comm/mpi_transport.h"
+
+namespace zerorun {
+
+MpiCommunicator::MpiCommunicator(MpiSession& session) : rank_(session.rank()), size_(session.size()) {
+  worker_.submit([this] { transport_ = std::make_unique<MpiTransport>(); }).wait();
+}
+
+MpiCommunicator::~MpiCommunicator() {
+  worker_.submit([this] { transport_.reset(); });
+}
+
+Work MpiCommunicator::all_gather(Span slice, Span full) {
+  check_all_gather(*this, slice, full);
+  check_data(slice);
+  check_data(full);
+  return worker_.submit([=, this] { transport_->gather(Collective::all_gather, slice, full); });
+}
+
+Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+  check_reduce_scatter(*this, full, slice, scratch);
+  check_data(full);
+  check_data(slice);
+  check_data(scratch);
+  const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
+  return worker_.submit([=, this] { transport_->reduce(Collective::reduce_scatter, full, slice, scratch.data, piece_bytes); });
+}
+
+Work MpiCommunicator::all_reduce(Span full, Span scratch) {
+  check_all_reduce(*this, full, scratch);
+  check_data(full);
+  check_data(scratch);
+  const Span slice = full.slice(rank_, size_);
+  const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
+  return worker_.submit([=, this] {
+    transport_->reduce(Collective::all_reduce, full, slice, scratch.data, piece_bytes);
+    transport_->gather(Collective::all_reduce, slice, full);
+  });
+}
+
+void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
+  check_exchange(mine, all, bytes);
+  const Span slice{const_cast<void*>(mine), bytes, at::kByte};
+  const Span full{all, bytes * size_, at::kByte};
+  worker_.submit([=, this] { transport_->gather(Collective::exchange, slice, full); }).wait();
+}
+
+at::Tensor MpiCommunicator::allocate(int64_t bytes) { return host_buffer(bytes); }
+
+}  // namespace zerorun

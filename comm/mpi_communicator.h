@@ -1,0 +1,40 @@
+// Ranks are MPI processes. All MPI calls are made on one communication thread, in the order of the collectives, which
+// are asynchronous. They are non-blocking point-to-point messages that the thread completes by polling: it spins shortly,
+// yields, then sleeps some tens of microseconds at a time, because it shares the cores with the computation.
+// A reduction sends unsummed pieces to the owner of the slice, who sums them in rank order; two rounds are in flight.
+#pragma once
+#include <memory>
+
+#include "comm/communicator.h"
+#include "comm/worker.h"
+
+namespace zerorun {
+
+class MpiSession;
+class MpiTransport;
+
+// Errors: disagreement when a peer's message is of another collective, dtype or size; io for what MPI reports. After an
+// error messages may still be under way: the only way on is MpiSession::abort().
+class MpiCommunicator : public Communicator {
+ public:
+  // Collective over the ranks of `session`, of which it uses an own duplicate. REQUIRES: `session` outlives it.
+  explicit MpiCommunicator(MpiSession& session);
+  // Completes what was issued; the peers must issue it too.
+  ~MpiCommunicator() override;
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  Work all_gather(Span slice, Span full) override;
+  Work reduce_scatter(Span full, Span slice, Span scratch) override;
+  Work all_reduce(Span full, Span scratch) override;
+  void exchange(const void* mine, void* all, int64_t bytes) override;
+  at::Tensor allocate(int64_t bytes) override;
+
+ private:
+  const int rank_;
+  const int size_;
+  std::unique_ptr<MpiTransport> transport_;  // used on the worker's thread only
+  Worker worker_;
+};
+
+}  // namespace zerorun

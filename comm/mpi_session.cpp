@@ -1,0 +1,74 @@
+#include "comm/mpi_session.h"
+
+#include <mpi.h>
+
+#include <cstdlib>
+#include <exception>
+
+#include "comm/watchdog.h"
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+std::string timeout_message(double seconds) {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return fmt::format(
+      "rank {}: MPI did not start within {} s: another rank ended or hangs before MPI_Init; look for its message, or raise "
+      "comm.timeout_seconds",
+      rank ? rank : "0", seconds);
+}
+
+// Returns whether MPI was initialised here.
+bool initialise() {
+  int initialised = 0;
+  MPI_Initialized(&initialised);
+  int provided = MPI_THREAD_SINGLE;
+  if (initialised) {
+    MPI_Query_thread(&provided);
+  } else {
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  }
+  if (provided < MPI_THREAD_MULTIPLE) {
+    fail(ErrorKind::configuration, "MPI provides thread level {}, expected MPI_THREAD_MULTIPLE ({}); use an MPI built with it",
+         provided, static_cast<int>(MPI_THREAD_MULTIPLE));
+  }
+  MPI_Barrier(MPI_COMM_WORLD);
+  return !initialised;
+}
+
+}  // namespace
+
+MpiSession::MpiSession(double timeout_seconds, std::function<void(std::string)> on_timeout)
+    : exceptions_at_start_(std::uncaught_exceptions()) {
+  {
+    const Watchdog watchdog(timeout_seconds, [&] { on_timeout(timeout_message(timeout_seconds)); });
+    owns_mpi_ = initialise();
+  }
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  find_neighbours();
+}
+
+MpiSession::~MpiSession() {
+  if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
+}
+
+void MpiSession::abort(int exit_code) {
+  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  std::_Exit(exit_code);
+}
+
+void MpiSession::find_neighbours() {
+  MPI_Comm local = MPI_COMM_NULL;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
+  MPI_Comm_rank(local, &local_rank_);
+  MPI_Comm_size(local, &local_size_);
+  MPI_Comm_free(&local);
+  char name[MPI_MAX_PROCESSOR_NAME];
+  int length = 0;
+  MPI_Get_processor_name(name, &length);
+  host_.assign(name, static_cast<size_t>(length));
+}
+
+}  // namespace zerorun

@@ -1,0 +1,44 @@
+// MPI for the life of this object, and who this process is in it. Started without mpirun it is a group of one.
+#pragma once
+#include <functional>
+#include <string>
+
+namespace zerorun {
+
+class MpiSession {
+ public:
+  // Initialises MPI with MPI_THREAD_MULTIPLE and meets all ranks. Blocks until every rank has come here. MPI would wait
+  // for ever for a rank that ended or hangs before that; nothing but the end of the process gets out of MPI_Init then, so
+  // after `timeout_seconds` `on_timeout` gets the message, on another thread; expected to print it and to _exit(82).
+  // When the caller has initialised MPI already it is used, and not finalised. Error of kind configuration when MPI does
+  // not provide MPI_THREAD_MULTIPLE. REQUIRES: one session at a time, in the thread that will destroy it.
+  MpiSession(double timeout_seconds, std::function<void(std::string)> on_timeout);
+  // Waits for all ranks (MPI_Finalize). When an exception unwinds it, it does not: the others would hang with it, and the
+  // exit of a process that did not finalise makes mpirun end them. abort() is the ordered way.
+  ~MpiSession();
+  MpiSession(const MpiSession&) = delete;
+  MpiSession& operator=(const MpiSession&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  // Among the ranks of this host.
+  int local_rank() const { return local_rank_; }
+  int local_size() const { return local_size_; }
+  const std::string& host() const { return host_; }
+
+  // Ends all ranks at once; mpirun returns `exit_code`. Print and flush first.
+  [[noreturn]] void abort(int exit_code);
+
+ private:
+  void find_neighbours();
+
+  bool owns_mpi_ = false;
+  int exceptions_at_start_ = 0;
+  int rank_ = 0;
+  int size_ = 1;
+  int local_rank_ = 0;
+  int local_size_ = 1;
+  std::string host_;
+};
+
+}  // namespace zerorun

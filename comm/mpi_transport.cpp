@@ -1,0 +1,165 @@
+#include "comm/mpi_transport.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <string>
+#include <thread>
+
+#include "comm/rank_sum.h"
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+// MPI counts are int: longer spans travel as several messages.
+constexpr int64_t kMessageBytes = 16 << 20;
+constexpr int kTagsPerCollective = 64;
+
+int tag_of(Collective kind, at::ScalarType dtype) {
+  return static_cast<int>(kind) * kTagsPerCollective + static_cast<int>(dtype);
+}
+
+std::string describe(int tag, int64_t bytes) {
+  return fmt::format("{} of {} ({} bytes)", name_of(static_cast<Collective>(tag / kTagsPerCollective)),
+                     c10::toString(static_cast<at::ScalarType>(tag % kTagsPerCollective)), bytes);
+}
+
+void check_mpi(int status, const char* call) {
+  if (status == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = "";
+  int length = 0;
+  MPI_Error_string(status, text, &length);
+  fail(ErrorKind::io, "{} failed: {}", call, text);
+}
+
+// How long to wait before the next look at messages that did not move.
+class Backoff {
+ public:
+  void reset() { looks_ = 0; }
+  void pause() {
+    if (++looks_ < kSpins) return;
+    if (looks_ < kYields) return std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::microseconds(20));
+  }
+
+ private:
+  static constexpr int kSpins = 20;
+  static constexpr int kYields = 100;
+  int looks_ = 0;
+};
+
+// At most `count` elements from `begin` on.
+Span part_of(Span span, int64_t begin, int64_t count) {
+  const Span before{span.data, begin, span.dtype};
+  return {static_cast<char*>(span.data) + before.bytes(), std::min(count, span.count - begin), span.dtype};
+}
+
+}  // namespace
+
+void MpiMessages::send(int peer, const void* data, int64_t bytes) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Isend(data, static_cast<int>(bytes), MPI_BYTE, peer, tag_, communicator_, &request), "MPI_Isend");
+  requests_.push_back(request);
+  expected_.push_back({false, peer, bytes});
+}
+
+void MpiMessages::receive(int peer, void* data, int64_t bytes) {
+  MPI_Request request = MPI_REQUEST_NULL;
+  check_mpi(MPI_Irecv(data, static_cast<int>(bytes), MPI_BYTE, peer, MPI_ANY_TAG, communicator_, &request), "MPI_Irecv");
+  requests_.push_back(request);
+  expected_.push_back({true, peer, bytes});
+}
+
+void MpiMessages::wait() {
+  const int total = static_cast<int>(requests_.size());
+  std::vector<int> completed(requests_.size());
+  std::vector<MPI_Status> statuses(requests_.size());
+  Backoff backoff;
+  for (int done = 0; done < total;) {
+    int now = 0;
+    const int result = MPI_Testsome(total, requests_.data(), &now, completed.data(), statuses.data());
+    const bool has_error = result == MPI_ERR_IN_STATUS;
+    if (!has_error) check_mpi(result, "MPI_Testsome");
+    for (int i = 0; i < now; ++i) check_completed(completed[i], statuses[i], has_error);
+    done += now;
+    now > 0 ? backoff.reset() : backoff.pause();
+  }
+  requests_.clear();
+  expected_.clear();
+}
+
+void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_error) const {
+  const Expected& expected = expected_[static_cast<size_t>(index)];
+  const bool longer = has_error && status.MPI_ERROR == MPI_ERR_TRUNCATE;
+  if (has_error && !longer) check_mpi(status.MPI_ERROR, expected.incoming ? "MPI_Irecv" : "MPI_Isend");
+  if (!expected.incoming) return;
+  int bytes = 0;
+  MPI_Get_count(&status, MPI_BYTE, &bytes);
+  if (longer || status.MPI_TAG != tag_ || bytes != expected.bytes) {
+    fail(ErrorKind::disagreement, "ranks disagree: here {}, rank {} sends {}{}; all ranks must make the same calls",
+         describe(tag_, expected.bytes), expected.peer, longer ? "more, " : "", describe(status.MPI_TAG, bytes));
+  }
+}
+
+MpiTransport::MpiTransport() {
+  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &communicator_), "MPI_Comm_dup");
+  check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
+  check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
+  check_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");
+}
+
+MpiTransport::~MpiTransport() { MPI_Comm_free(&communicator_); }
+
+void MpiTransport::gather(Collective kind, Span slice, Span full) {
+  MpiMessages messages(communicator_, tag_of(kind, full.dtype));
+  const int64_t bytes = slice.bytes();
+  for (int64_t begin = 0; begin < bytes; begin += kMessageBytes) {
+    const int64_t length = std::min(kMessageBytes, bytes - begin);
+    for (int step = 1; step < size_; ++step) {
+      const int from = (rank_ + size_ - step) % size_;
+      messages.receive(from, static_cast<char*>(full.slice(from, size_).data) + begin, length);
+      messages.send((rank_ + step) % size_, static_cast<const char*>(slice.data) + begin, length);
+    }
+  }
+  const Span own = full.slice(rank_, size_);
+  if (own.data != slice.data && bytes > 0) std::memcpy(own.data, slice.data, static_cast<size_t>(bytes));
+  messages.wait();
+}
+
+void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch, int64_t piece_bytes) {
+  if (slice.count == 0) return;
+  const int64_t piece = piece_bytes / static_cast<int64_t>(c10::elementSize(full.dtype));
+  const int64_t rounds = (slice.count + piece - 1) / piece;
+  const MpiMessages none(communicator_, tag_of(kind, full.dtype));
+  Round in_flight[2] = {{none, static_cast<char*>(scratch)}, {none, static_cast<char*>(scratch) + size_ * piece_bytes}};
+  const auto start = [&](int64_t round) { send_pieces(in_flight[round % 2], full, round * piece, piece); };
+  const auto finish = [&](int64_t round) { sum_pieces(in_flight[round % 2], full, slice, round * piece, piece); };
+  start(0);
+  for (int64_t round = 1; round < rounds; ++round) {
+    start(round);
+    finish(round - 1);
+  }
+  finish(rounds - 1);
+}
+
+void MpiTransport::send_pieces(Round& round, Span full, int64_t begin, int64_t piece) {
+  for (int step = 1; step < size_; ++step) {
+    const int from = (rank_ + size_ - step) % size_, to = (rank_ + step) % size_;
+    const Span outgoing = part_of(full.slice(to, size_), begin, piece);
+    round.messages.receive(from, round.arrival(from, piece, full.dtype), outgoing.bytes());
+    round.messages.send(to, outgoing.data, outgoing.bytes());
+  }
+}
+
+void MpiTransport::sum_pieces(Round& round, Span full, Span slice, int64_t begin, int64_t piece) {
+  round.messages.wait();
+  std::vector<const void*> parts;
+  for (int r = 0; r < size_; ++r) {
+    const void* own = part_of(full.slice(rank_, size_), begin, piece).data;
+    parts.push_back(r == rank_ ? own : round.arrival(r, piece, full.dtype));
+  }
+  rank_sum(parts, part_of(slice, begin, piece));
+}
+
+}  // namespace zerorun

@@ -1,0 +1,17 @@
+// The sum over ranks that every backend uses: parts are added in rank order in fp32 (fp64 for double) and rounded once to
+// the dtype, element by element, so that the bits depend neither on the backend nor on where a piece begins.
+#pragma once
+#include <span>
+
+#include "comm/communicator.h"
+
+namespace zerorun {
+
+// float, double, bfloat16 and half.
+bool can_rank_sum(at::ScalarType dtype);
+
+// sum = parts[0] + parts[1] + ... Each part has sum.count elements of sum.dtype; `sum` may be one of the parts, and is
+// otherwise apart from them. REQUIRES at least one part. Reads each part once; no memory but the stack.
+void rank_sum(std::span<const void* const> parts, Span sum);
+
+}  // namespace zerorun

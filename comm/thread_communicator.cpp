@@ -1,0 +1,167 @@
+#include "comm/thread_communicator.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "comm/buffers.h"
+#include "comm/collective.h"
+#include "comm/rank_sum.h"
+#include "comm/thread_barrier.h"
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+struct Call {
+  Collective kind = Collective::exchange;
+  Span input;
+
+  bool agrees_with(const Call& other) const {
+    return kind == other.kind && input.count == other.input.count && input.dtype == other.input.dtype;
+  }
+  std::string describe() const { return fmt::format("{} of {} x {}", name_of(kind), input.count, c10::toString(input.dtype)); }
+};
+
+void copy(Span from, Span to) {
+  if (from.data != to.data && from.count > 0) std::memcpy(to.data, from.data, from.bytes());
+}
+
+}  // namespace
+
+struct ThreadWorld::Meeting {
+  explicit Meeting(int size) : barrier(size), calls(size) {}
+
+  // Returns when all ranks have made the same call. Their memory is theirs to share until the next arrive_unbroken().
+  void begin(int rank, const Call& call) {
+    barrier.throw_if_broken();
+    calls[rank] = call;
+    barrier.arrive();
+    for (size_t r = 1; r < calls.size(); ++r) {
+      if (!calls[r].agrees_with(calls[0])) disagree(static_cast<int>(r));
+    }
+  }
+
+  // The barrier breaks first: a rank that calls again must not touch `calls`, which others still compare.
+  [[noreturn]] void disagree(int rank) {
+    const auto error = std::make_exception_ptr(
+        Error(ErrorKind::disagreement,
+              fmt::format("ranks disagree: rank 0 calls {}, rank {} calls {}; all ranks must make the same calls",
+                          calls[0].describe(), rank, calls[rank].describe())));
+    barrier.break_with(error);
+    std::rethrow_exception(error);
+  }
+
+  void leave(int rank) {
+    barrier.break_with(std::make_exception_ptr(
+        Error(ErrorKind::disagreement,
+              fmt::format("rank {} has ended, but another rank calls a collective; all ranks must make the same calls", rank))));
+  }
+
+  ThreadBarrier barrier;
+  std::vector<Call> calls;
+};
+
+class ThreadCommunicator : public Communicator {
+ public:
+  ThreadCommunicator(std::shared_ptr<ThreadWorld::Meeting> meeting, int rank) : meeting_(std::move(meeting)), rank_(rank) {}
+  ~ThreadCommunicator() override { meeting_->leave(rank_); }
+
+  int rank() const override { return rank_; }
+  int size() const override { return static_cast<int>(meeting_->calls.size()); }
+
+  Work all_gather(Span slice, Span full) override {
+    check_all_gather(*this, slice, full);
+    check_data(slice);
+    check_data(full);
+    gather(Collective::all_gather, slice, full);
+    return {};
+  }
+
+  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+    check_reduce_scatter(*this, full, slice, scratch);
+    check_data(full);
+    check_data(slice);
+    meeting_->begin(rank_, {Collective::reduce_scatter, full});
+    sum_own_slices(slice);
+    meeting_->barrier.arrive_unbroken();
+    return {};
+  }
+
+  Work all_reduce(Span full, Span scratch) override {
+    check_all_reduce(*this, full, scratch);
+    check_data(full);
+    meeting_->begin(rank_, {Collective::all_reduce, full});
+    sum_own_slices(full.slice(rank_, size()));
+    meeting_->barrier.arrive_unbroken();
+    for (int r = 0; r < size(); ++r) copy(meeting_->calls[r].input.slice(r, size()), full.slice(r, size()));
+    meeting_->barrier.arrive_unbroken();
+    return {};
+  }
+
+  void exchange(const void* mine, void* all, int64_t bytes) override {
+    check_exchange(mine, all, bytes);
+    gather(Collective::exchange, {const_cast<void*>(mine), bytes, at::kByte}, {all, bytes * size(), at::kByte});
+  }
+
+  at::Tensor allocate(int64_t bytes) override { return host_buffer(bytes); }
+
+ private:
+  void gather(Collective kind, Span slice, Span full) {
+    meeting_->begin(rank_, {kind, slice});
+    for (int r = 0; r < size(); ++r) copy(meeting_->calls[r].input, full.slice(r, size()));
+    meeting_->barrier.arrive_unbroken();
+  }
+
+  // In place too: nobody but this rank touches its slice of anyone's input.
+  void sum_own_slices(Span slice) {
+    std::vector<const void*> parts;
+    for (const Call& call : meeting_->calls) parts.push_back(call.input.slice(rank_, size()).data);
+    rank_sum(parts, slice);
+  }
+
+  const std::shared_ptr<ThreadWorld::Meeting> meeting_;
+  const int rank_;
+};
+
+ThreadWorld::ThreadWorld(int size) {
+  ZR_CHECK(size >= 1, "a world of {} ranks", size);
+  meeting_ = std::make_shared<Meeting>(size);
+}
+
+std::unique_ptr<Communicator> ThreadWorld::communicator(int rank) {
+  ZR_CHECK(rank >= 0 && rank < static_cast<int>(meeting_->calls.size()), "rank {} of a world of {}", rank,
+           meeting_->calls.size());
+  return std::make_unique<ThreadCommunicator>(meeting_, rank);
+}
+
+void ThreadWorld::abort() {
+  meeting_->barrier.break_with(
+      std::make_exception_ptr(PeerFailed(ErrorKind::stopped, "another rank failed; its message says why")));
+}
+
+void run_ranks(int size, const std::function<void(Communicator&)>& body) {
+  ThreadWorld world(size);
+  std::mutex mutex;
+  std::exception_ptr first_error;
+  const auto run = [&](int rank) {
+    const auto communicator = world.communicator(rank);
+    try {
+      body(*communicator);
+    } catch (...) {
+      // Recorded before the others can know: their PeerFailed always comes second.
+      const std::lock_guard lock(mutex);
+      if (!first_error) first_error = std::current_exception();
+      world.abort();
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) threads.emplace_back(run, rank);
+  for (std::thread& thread : threads) thread.join();
+  if (first_error) std::rethrow_exception(first_error);
+}
+
+}  // namespace zerorun

@@ -1,0 +1,93 @@
+// The memory ledger: every byte is charged to a category where it is allocated, and discharged when it is freed, on
+// whatever thread that happens. Bytes are requested bytes, exact. One ledger per rank; ranks may be threads of a process.
+#pragma once
+#include <array>
+#include <cstdint>
+
+namespace zerorun {
+
+enum class Category : uint8_t {
+  parameters,     // resident parameters: full at stages 0-2, own slices at stage 3
+  gradients,      // accumulators of summed gradients
+  optimizer,      // states of the optimizer
+  gathered,       // slots for gathered units (stage 3)
+  communication,  // slots of not yet summed gradients, scratch of collectives
+  activations,    // all that a unit's forward or backward allocates
+  workspace,      // scratch that a scope names inside of those
+  unscoped,       // allocated without a scope: a defect
+  host,           // sleeping in host memory
+  disk,           // sleeping on disk
+};
+inline constexpr int kCategoryCount = 10;
+
+const char* name_of(Category category);
+// Whether the category counts in the device's total (all but host and disk).
+bool on_device(Category category);
+
+// Peaks are by moment: total_peak is the peak of the simultaneous sum over the device's categories, not a sum of peaks.
+struct MemoryUsage {
+  std::array<int64_t, kCategoryCount> now{};
+  std::array<int64_t, kCategoryCount> peak{};
+  int64_t total_now = 0;
+  int64_t total_peak = 0;
+
+  int64_t now_of(Category category) const { return now[static_cast<int>(category)]; }
+  int64_t peak_of(Category category) const { return peak[static_cast<int>(category)]; }
+};
+
+namespace detail {
+class Account;  // the counters behind a ledger; lives until its last block is freed
+}
+
+// Thread-safe. A block that outlives its ledger is safe.
+class MemoryLedger {
+ public:
+  MemoryLedger();
+  ~MemoryLedger();
+  MemoryLedger(const MemoryLedger&) = delete;
+  MemoryLedger& operator=(const MemoryLedger&) = delete;
+
+  // For memory that no tensor allocator gives out (windows, mapped files). Negative bytes discharge.
+  void charge(Category category, int64_t bytes);
+  MemoryUsage usage() const;
+  // Peaks restart from what is live now.
+  void reset_peaks();
+
+ private:
+  friend class MemoryScope;
+  detail::Account* account_;
+};
+
+// What this thread allocates while the scope lives is charged to {ledger, category}. Scopes nest; the inner one wins.
+class MemoryScope {
+ public:
+  MemoryScope(MemoryLedger& ledger, Category category);
+  // The ledger of the enclosing scope, another category; without an enclosing scope it does nothing.
+  explicit MemoryScope(Category category);
+  ~MemoryScope();
+  MemoryScope(const MemoryScope&) = delete;
+  MemoryScope& operator=(const MemoryScope&) = delete;
+
+  struct State {
+    detail::Account* account = nullptr;
+    Category category = Category::unscoped;
+  };
+
+ private:
+  State state_;
+  const State* enclosing_;
+};
+
+// What was allocated in this process without any scope since install_counting_allocators().
+MemoryUsage unscoped_usage();
+
+// Puts the counting allocators in front of LibTorch's, for cpu and meta. REQUIRES: called once, first thing in main,
+// before LibTorch allocates. Costs about 100 ns and 64 bytes per block. They call malloc and free, and set glibc's
+// mmap threshold so that a freed large block returns to the kernel and the process follows the counted bytes.
+void install_counting_allocators();
+
+// Called after the first release that follows a new peak of the process's counted bytes, with that peak (bytes).
+// At that moment the peak's pages are still resident: the place to sample the process's own memory. One observer.
+void observe_peaks(void (*observer)(int64_t peak_bytes));
+
+}  // namespace zerorun

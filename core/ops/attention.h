@@ -1,0 +1,11 @@
+// Causal self-attention in blocks (flash attention): memory grows with T, not with T x T.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace zerorun::ops {
+
+// qkv [B, T, 3 C]: queries, keys, values side by side, heads = `heads` of C / heads -> [B, T, C].
+// Saves qkv, the output and one fp32 statistic per row and head. Scores are scaled by 1 / sqrt(C / heads).
+at::Tensor causal_attention(const at::Tensor& qkv, int64_t heads);
+
+}  // namespace zerorun::ops

@@ -1,0 +1,41 @@
+#include "core/ops/gradient_in_forward.h"
+
+#include <ATen/ops/empty_like.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace zerorun::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+using Body = std::function<at::Tensor(const at::Tensor&)>;
+
+struct GradientInForward : torch::autograd::Function<GradientInForward> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, double seed, const Body& body) {
+    const auto input = x.detach().requires_grad_();
+    at::Tensor result;
+    {
+      const at::AutoGradMode enable(true);
+      result = body(input);
+    }
+    auto gradient = at::empty_like(result);
+    gradient.fill_(seed);
+    torch::autograd::backward({result}, {gradient});
+    context->save_for_backward({input.grad()});
+    return result.detach();
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list) {
+    return {context->get_saved_variables()[0], at::Tensor(), at::Tensor()};
+  }
+};
+
+}  // namespace
+
+at::Tensor gradient_in_forward(const at::Tensor& x, double seed, const Body& body) {
+  if (!at::GradMode::is_enabled() || !x.requires_grad()) return body(x);
+  return GradientInForward::apply(x, seed, body);
+}
+
+}  // namespace zerorun::ops

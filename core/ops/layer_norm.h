@@ -1,0 +1,17 @@
+// Layer normalisation, and the residual stream around it.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+
+namespace zerorun::ops {
+
+// x [..., C], weight and bias [C] -> normalised x times weight plus bias. Saves x and two statistics per row.
+at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
+
+// {x, layer_norm(x)}: where a residual stream forks. Its backward adds the two gradients of x in place, so that the
+// graph has no fan-in: no copy of the stream, and an order of additions that does not depend on autograd.
+std::pair<at::Tensor, at::Tensor> fork_layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                                  double eps);
+
+}  // namespace zerorun::ops

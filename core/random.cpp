@@ -1,0 +1,104 @@
+#include "core/random.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+uint32_t low(uint64_t value) { return static_cast<uint32_t>(value); }
+uint32_t high(uint64_t value) { return static_cast<uint32_t>(value >> 32); }
+
+// libm's log differs between machines in the last bit. 2 atanh(s) with s = (m-1)/(m+1), |s| < 0.172: 11 terms reach 1e-17.
+double natural_log(double x) {
+  int exponent = 0;
+  double mantissa = std::frexp(x, &exponent);
+  if (mantissa < 0.70710678118654752440) {
+    mantissa *= 2;
+    --exponent;
+  }
+  const double s = (mantissa - 1) / (mantissa + 1);
+  const double square = s * s;
+  double sum = 0;
+  for (int k = 21; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
+  return exponent * 0.69314718055994530942 + 2 * s * sum;
+}
+
+template <size_t N>
+double polynomial(const double (&coefficients)[N], double x) {
+  double value = coefficients[N - 1];
+  for (size_t i = N - 1; i-- > 0;) value = value * x + coefficients[i];
+  return value;
+}
+
+// Lowest order first. Probabilities nearer to 0 or 1 than e^-25 would need a third pair; 32 bits do not reach them.
+constexpr double kCentralNumerator[] = {3.3871328727963666080e0,  1.3314166789178437745e+2, 1.9715909503065514427e+3,
+                                        1.3731693765509461125e+4, 4.5921953931549871457e+4, 6.7265770927008700853e+4,
+                                        3.3430575583588128105e+4, 2.5090809287301226727e+3};
+constexpr double kCentralDenominator[] = {1.0,
+                                          4.2313330701600911252e+1,
+                                          6.8718700749205790830e+2,
+                                          5.3941960214247511077e+3,
+                                          2.1213794301586595867e+4,
+                                          3.9307895800092710610e+4,
+                                          2.8729085735721942674e+4,
+                                          5.2264952788528545610e+3};
+constexpr double kTailNumerator[] = {1.42343711074968357734e0,  4.63033784615654529590e0, 5.76949722146069140550e0,
+                                     3.64784832476320460504e0,  1.27045825245236838258e0, 2.41780725177450611770e-1,
+                                     2.27238449892691845833e-2, 7.74545014278341407640e-4};
+constexpr double kTailDenominator[] = {1.0,
+                                       2.05319162663775882187e0,
+                                       1.67638483018380384940e0,
+                                       6.89767334985100004550e-1,
+                                       1.48103976427480074590e-1,
+                                       1.51986665636164571966e-2,
+                                       5.47593808499534494600e-4,
+                                       1.05075007164441684324e-9};
+
+}  // namespace
+
+std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t first = uint64_t{0xD2511F53} * counter[0];
+    const uint64_t second = uint64_t{0xCD9E8D57} * counter[2];
+    counter = {high(second) ^ counter[1] ^ key[0], low(second), high(first) ^ counter[3] ^ key[1], low(first)};
+    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
+  }
+  return counter;
+}
+
+uint64_t stream_of(std::string_view name) {
+  uint64_t hash = 14695981039346656037u;
+  for (unsigned char c : name) hash = (hash ^ c) * 1099511628211u;
+  return hash;
+}
+
+double normal_quantile(double p) {
+  const double q = p - 0.5;
+  if (std::abs(q) <= 0.425) {
+    const double r = 0.180625 - q * q;
+    return q * polynomial(kCentralNumerator, r) / polynomial(kCentralDenominator, r);
+  }
+  const double r = std::sqrt(-natural_log(q < 0 ? p : 1 - p)) - 1.6;
+  const double magnitude = polynomial(kTailNumerator, r) / polynomial(kTailDenominator, r);
+  return q < 0 ? -magnitude : magnitude;
+}
+
+void fill_normal(float* out, int64_t first_element, int64_t count, uint64_t seed, uint64_t stream, float stddev) {
+  ZR_CHECK(first_element >= 0 && count >= 0, "fill_normal: elements {} + {}, expected none below 0", first_element, count);
+  const std::array<uint32_t, 2> key{low(seed), high(seed)};
+  const uint64_t begin = static_cast<uint64_t>(first_element);
+  const uint64_t end = begin + static_cast<uint64_t>(count);
+  for (uint64_t element = begin; element < end;) {
+    const uint64_t block = element / 4;
+    const auto words = philox4x32_10({low(block), high(block), low(stream), high(stream)}, key);
+    for (const uint64_t stop = std::min(end, block * 4 + 4); element < stop; ++element) {
+      const double uniform = (words[element % 4] + 0.5) * 0x1p-32;
+      *out++ = static_cast<float>(normal_quantile(uniform) * stddev);
+    }
+  }
+}
+
+}  // namespace zerorun

@@ -1,0 +1,74 @@
+// A unit is the piece of a model that is gathered, computed and released together: the embedding, a block, the head with
+// its loss. It declares parameters and holds no tensors, so that ranks, the dry run and perturbed copies can share it.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace zerorun {
+
+// How a fresh parameter is filled. Normal values come from counters (core/random.h): the same at every world size.
+struct Init {
+  enum class Kind { zeros, ones, normal };
+  Kind kind = Kind::zeros;
+  double stddev = 0;
+
+  static Init zeros() { return {}; }
+  static Init ones() { return {Kind::ones, 0}; }
+  static Init normal(double stddev) { return {Kind::normal, stddev}; }
+  bool operator==(const Init&) const = default;
+};
+
+struct Parameter {
+  std::string name;  // in full, e.g. "transformer.h.0.attn.c_attn.weight"; the same name in two units is one parameter
+  std::vector<int64_t> shape;
+  Init init;
+
+  int64_t count() const;
+  // Weight decay applies to matrices, not to vectors (norms and biases).
+  bool decays() const { return shape.size() >= 2; }
+  bool operator==(const Parameter&) const = default;
+};
+
+enum class Mode { train, evaluate };
+
+// Targets that count in no loss.
+inline constexpr int64_t kIgnoredTarget = -100;
+
+// What a step knows beside what flows from unit to unit.
+struct StepContext {
+  at::Tensor tokens;      // int64 [samples, seq_len]
+  at::Tensor targets;     // int64 [samples, seq_len], kIgnoredTarget where none
+  Mode mode = Mode::train;
+  double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks)
+};
+
+using Carry = std::vector<at::Tensor>;  // what flows from unit to unit; empty before the first
+using Weights = at::TensorList;         // a unit's gathered parameters, in the order of its declaration
+
+// Forward is const and thread-safe: ranks may be threads.
+class Unit {
+ public:
+  Unit(std::string name, std::vector<Parameter> parameters) : name_(std::move(name)), parameters_(std::move(parameters)) {}
+  virtual ~Unit() = default;
+
+  const std::string& name() const { return name_; }
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+
+  // In training, runs with autograd on; weights are leaves whose .grad points into the unit's gradient slot.
+  // The last unit returns one fp64 scalar, the sum of the token losses; its backward is seeded with loss_scale.
+  virtual Carry forward(const StepContext& context, Weights weights, Carry carry) const = 0;
+
+  // False where backward can do without the weights' values: they are then not gathered again.
+  virtual bool backward_needs_weights() const { return true; }
+  // True where the training forward already adds to the weights' .grad (the head: loss and gradient in one pass).
+  virtual bool writes_gradients_in_forward() const { return false; }
+
+ private:
+  std::string name_;
+  std::vector<Parameter> parameters_;
+};
+
+}  // namespace zerorun

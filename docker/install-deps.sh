@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Installs what a fresh Debian 12 machine lacks to build, test and run zerorun. The only place that lists packages.
+# Safe to run again: what is there stays. As root, or as a user with sudo. Usage: docker/install-deps.sh [build|runtime]
+#   build    compiler, libraries with headers, LibTorch           (default)
+#   runtime  only what the finished program needs from Debian; LibTorch comes with the program
+# ZERORUN_TORCH_DIR  folder that holds torch/ and nvidia/, filled if it is empty; default ~/.cache/zerorun/torch-2.11.0
+set -euo pipefail
+
+TORCH_VERSION=2.11.0
+TORCH_DIR=${ZERORUN_TORCH_DIR:-$HOME/.cache/zerorun/torch-$TORCH_VERSION}
+# The CPU build needs three wheels: LibTorch itself and the two CUDA libraries that it names even on CPU.
+WHEELS=("torch==$TORCH_VERSION" "nvidia-cuda-cupti==13.0.85" "nvidia-cuda-runtime==13.0.96")
+
+RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9 libspdlog1.10)
+BUILD=(ca-certificates g++ cmake ninja-build ccache git python3 python3-pip libopenmpi-dev openmpi-bin
+       libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libspdlog-dev libgtest-dev libgmock-dev
+       libbenchmark-dev)
+
+say() { printf 'install-deps: %s\n' "$*" >&2; }
+
+install_packages() {
+  local missing=() as_root=() package
+  for package in "$@"; do
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { say "not root and no sudo; install by hand: ${missing[*]}"; exit 1; }
+    as_root=(sudo)
+  fi
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -qq
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The wheels are unpacked beside their final place and renamed, so that an interrupted download leaves nothing half done.
+# A folder that holds something else is never touched.
+install_torch() {
+  [ ! -e "$TORCH_DIR/torch/lib/libtorch_cpu.so" ] || return 0
+  local part=$TORCH_DIR.part.$$
+  say "fetching LibTorch $TORCH_VERSION into $TORCH_DIR (1.3 GB)"
+  mkdir -p "$part"
+  trap "rm -rf '$part'" EXIT
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --no-deps --no-compile \
+    --only-binary=:all: --target "$part" "${WHEELS[@]}"
+  mv -T "$part" "$TORCH_DIR" || { say "$TORCH_DIR is not empty and holds no LibTorch; set ZERORUN_TORCH_DIR to another folder"; exit 1; }
+}
+
+case "${1:-build}" in
+  build)   install_packages "${BUILD[@]}"; install_torch ;;
+  runtime) install_packages "${RUNTIME[@]}" ;;
+  *)       say "unknown mode '$1' (build or runtime)"; exit 64 ;;
+esac

@@ -1,0 +1,109 @@
+#include "launcher/command_line.h"
+
+#include <boost/program_options.hpp>
+
+#include "core/error.h"
+#include "launcher/nearest_name.h"
+
+namespace zerorun {
+namespace {
+
+namespace po = boost::program_options;
+using Command = CommandLine::Command;
+
+constexpr int kMostRanks = 65'536;
+
+template <typename... Values>
+[[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
+  fail(ErrorKind::usage, "{}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
+}
+
+po::variables_map parse_options(int argc, const char* const* argv) {
+  po::options_description options;
+  options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())(
+      "ranks", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
+      "words", po::value<std::vector<std::string>>());
+  po::positional_options_description positional;
+  positional.add("words", -1);
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(argc, argv).options(options).positional(positional).style(style).run(), given);
+  } catch (const po::error& error) {
+    fail_usage("{}", error.what());
+  }
+  return given;
+}
+
+Override parse_override(const std::string& text) {
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) fail_usage("--set {}: expected KEY=VALUE, such as training.steps=5", text);
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+// `FILE`, `train FILE` or `plan FILE`.
+void read_words(std::vector<std::string> words, CommandLine& line) {
+  line.command = Command::train;
+  if (!words.empty() && (words.front() == "train" || words.front() == "plan")) {
+    if (words.front() == "plan") line.command = Command::plan;
+    words.erase(words.begin());
+  } else if (words.size() > 1) {
+    fail_usage("unknown command {}{}, expected train or plan", words.front(), did_you_mean(words.front(), {"train", "plan"}));
+  }
+  if (words.empty()) fail_usage("missing the configuration: zerorun train.yaml");
+  if (words.size() > 1) fail_usage("one configuration at a time, found {} and {}", words[0], words[1]);
+  line.config = words.front();
+}
+
+void read_ranks(const po::variables_map& given, CommandLine& line) {
+  const bool has_ranks = given.count("ranks") != 0;
+  if (line.command == Command::train) {
+    if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
+    if (line.json) fail_usage("--json belongs to zerorun plan; a training writes report.json into its run folder");
+    return;
+  }
+  if (!has_ranks) fail_usage("zerorun plan needs --ranks N");
+  line.ranks = given["ranks"].as<int>();
+  if (line.ranks < 1 || line.ranks > kMostRanks) fail_usage("--ranks is {}, expected 1 to {}", line.ranks, kMostRanks);
+}
+
+template <typename T>
+T option(const po::variables_map& given, const char* name) {
+  return given.count(name) != 0 ? given[name].as<T>() : T();
+}
+
+}  // namespace
+
+CommandLine parse_command_line(int argc, const char* const* argv) {
+  const po::variables_map given = parse_options(argc, argv);
+  CommandLine line;
+  if (given["help"].as<bool>()) return line;
+  line.command = Command::version;
+  if (given["version"].as<bool>()) return line;
+  line.json = given["json"].as<bool>();
+  read_words(option<std::vector<std::string>>(given, "words"), line);
+  read_ranks(given, line);
+  for (const std::string& text : option<std::vector<std::string>>(given, "set")) line.overrides.push_back(parse_override(text));
+  return line;
+}
+
+std::string help_text() {
+  return R"(zerorun trains transformer models sharded over MPI ranks (ZeRO stages 0-3).
+
+  mpirun -np 8 zerorun train.yaml        train; `zerorun train train.yaml` is the same
+  zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
+
+Options
+  --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
+  --ranks N         plan: the number of ranks
+  --json            plan: print JSON
+  --help, -h        this text
+  --version         the version
+
+The keys of the file, the run folder and the exit codes are described in launcher/README.md.
+)";
+}
+
+std::string version() { return ZERORUN_VERSION; }
+
+}  // namespace zerorun

@@ -1,0 +1,28 @@
+// The command line: what to do, with which file.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "launcher/settings.h"
+
+namespace zerorun {
+
+struct CommandLine {
+  enum class Command { train, plan, help, version };
+
+  Command command = Command::help;
+  std::string config;
+  std::vector<Override> overrides;  // in the order given
+  int ranks = 0;                    // plan only
+  bool json = false;                // plan only
+};
+
+// `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line
+// that ends with the hint to `zerorun --help`.
+CommandLine parse_command_line(int argc, const char* const* argv);
+
+std::string help_text();
+// 0.1.0
+std::string version();
+
+}  // namespace zerorun

@@ -1,0 +1,30 @@
+#include "launcher/plan.h"
+
+#include <ostream>
+
+#include "core/error.h"
+#include "launcher/build.h"
+#include "launcher/machine.h"
+#include "launcher/prediction.h"
+#include "launcher/report.h"
+
+namespace zerorun {
+
+void plan(const CommandLine& line, std::ostream& out) {
+  const Settings settings = read_settings(line.config, line.overrides);
+  check_world(settings, line.ranks);
+  const Model model = make_model(settings);
+  const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
+  const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
+  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, line.ranks), windows);
+  const auto memory = predicted_memory(prediction, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
+  if (line.json) {
+    out << plan_json(memory, predicted_communication(prediction)) << '\n';
+    return;
+  }
+  out << fmt::format("{} parameters in {} units, {} elements of padding, stage {}, {} ranks\n\n", model.parameter_count(),
+                     model.unit_count(), prediction.padding, settings.zero_optimization.stage, line.ranks)
+      << prediction_table(memory);
+}
+
+}  // namespace zerorun

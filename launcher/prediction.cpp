@@ -1,0 +1,95 @@
+#include "launcher/prediction.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "launcher/build.h"
+#include "launcher/machine.h"
+#include "zero/evaluation.h"
+
+namespace zerorun {
+namespace {
+
+std::string largest_categories(const RankMemory& memory) {
+  std::vector<int> order(kCategoryCount);
+  std::iota(order.begin(), order.end(), 0);
+  const auto bytes = [&](int category) { return memory.categories[category].predicted; };
+  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return bytes(a) > bytes(b); });
+  std::string text;
+  for (int i = 0; i < 3 && bytes(order[i]) > 0; ++i) {
+    text += fmt::format("{}{} {}", i ? ", " : "", name_of(static_cast<Category>(order[i])), readable_bytes(bytes(order[i])));
+  }
+  return text;
+}
+
+std::string advice(const Settings& settings) {
+  std::string text = settings.zero_optimization.stage < 3 ? "a higher zero_optimization.stage, " : "";
+  if (settings.training.micro_batch_size > 1) text += "a smaller training.micro_batch_size, ";
+  return text + "more ranks or a smaller model would help";
+}
+
+}  // namespace
+
+int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
+  if (validation_windows == 0) return 0;
+  const auto& training = settings.training;
+  if (training.eval_interval == 0) return 1;
+  const bool extra_at_end = training.steps % training.eval_interval != 0;
+  return training.steps / training.eval_interval + extra_at_end;
+}
+
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows) {
+  const auto& training = settings.training;
+  DryRunOptions options;
+  options.ranks = ranks;
+  options.threads = threads;
+  options.engine = engine_options(settings);
+  options.workload = {.micro_batch_size = training.micro_batch_size,
+                      .seq_len = training.seq_len,
+                      .steps = training.steps,
+                      .evaluations = evaluations_of(settings, validation_windows),
+                      .batches_per_evaluation = evaluation_batches(validation_windows, training.global_batch_size, training.eval_batches)};
+  auto prediction = dry_run(model, *make_optimizer(settings.optimizer), options);
+  // After every step the ranks tell each other whether one of them was asked to stop.
+  prediction.traffic.control += Traffic::Line{1, (ranks - 1) * static_cast<int64_t>(sizeof(int)), 0} * training.steps;
+  return prediction;
+}
+
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const std::vector<int64_t>& baselines) {
+  std::vector<RankMemory> all;
+  for (const int64_t baseline : baselines) {
+    RankMemory memory;
+    memory.rank = static_cast<int>(all.size());
+    for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
+    memory.total.predicted = prediction.memory.total_peak;
+    memory.process_baseline = baseline;
+    memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;
+    all.push_back(memory);
+  }
+  return all;
+}
+
+Communication predicted_communication(const Prediction& prediction) {
+  const auto line = [](const Traffic::Line& traffic) { return CollectiveTraffic{traffic.calls, 0, traffic.bytes_sent, 0}; };
+  const auto& traffic = prediction.traffic;
+  return {line(traffic.all_gather), line(traffic.reduce_scatter), line(traffic.all_reduce), line(traffic.control)};
+}
+
+void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
+  if (!settings.memory.fail_if_predicted_over) return;
+  const int64_t peak = memory.process_peak.predicted;
+  if (settings.memory.limit && peak > *settings.memory.limit) {
+    fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
+         readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory), advice(settings));
+  }
+  const auto at_hand = memory_at_hand();
+  const int64_t needed = (peak - memory.process_baseline) * local_ranks;
+  if (needed > at_hand.bytes) {
+    fail(ErrorKind::out_of_memory, "this run needs {} on this host for {} ranks, {} more than there is ({}: {}; {} per rank): {}",
+         readable_bytes(needed), local_ranks, readable_bytes(needed - at_hand.bytes), at_hand.source, readable_bytes(at_hand.bytes),
+         largest_categories(memory), advice(settings));
+  }
+}
+
+}  // namespace zerorun

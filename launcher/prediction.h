@@ -1,0 +1,31 @@
+// What a run will take, before a byte of it is allocated, and the refusal of a run that cannot fit.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+#include "core/model.h"
+#include "launcher/report.h"
+#include "launcher/settings.h"
+#include "zero/dry_run.h"
+
+namespace zerorun {
+
+// Anonymous memory that LibTorch takes at first use beside tensors: packing buffers of its matrix products, worker
+// threads, autograd. A constant of the library, found once (core/README.md), not measured in the run.
+inline constexpr int64_t kLibraryFirstUse = int64_t{26} << 20;
+
+// Of one rank; every rank's is the same, since slices and batches are equal. `validation_windows` is 0 without a split.
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows);
+
+// Validation passes of the run.
+int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
+
+// The predicted half of the report. `baselines`, by rank: the process's anonymous memory before the model.
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const std::vector<int64_t>& baselines);
+Communication predicted_communication(const Prediction& prediction);
+
+// Throws Error(out_of_memory) where the predicted peak of a process exceeds memory.limit, or what `local_ranks` of them
+// add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
+void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks);
+
+}  // namespace zerorun

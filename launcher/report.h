@@ -1,0 +1,80 @@
+// What a run says about itself: predicted against measured memory per rank, traffic, steps. The caller fills the
+// structures; report.json and the tables on the console are made from them. README.md has the form of the JSON.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/memory.h"
+
+namespace zerorun {
+
+struct ComparedBytes {
+  int64_t predicted = 0;
+  int64_t measured = 0;
+};
+
+// Peaks over the run, bytes.
+struct RankMemory {
+  int rank = 0;
+  std::array<ComparedBytes, kCategoryCount> categories{};  // by Category
+  ComparedBytes total;                                     // of the device's categories, at one moment
+  ComparedBytes process_peak;                              // anonymous memory and own windows
+  int64_t process_baseline = 0;                            // of the process before the model: libraries and MPI
+};
+
+struct CollectiveTraffic {
+  int64_t calls = 0;
+  int64_t bytes_sent = 0;
+  int64_t predicted_bytes_sent = 0;
+  double seconds = 0;
+};
+
+// Of rank 0, over the whole run.
+struct Communication {
+  CollectiveTraffic all_gather;
+  CollectiveTraffic reduce_scatter;
+  CollectiveTraffic all_reduce;
+  CollectiveTraffic control;
+};
+
+struct StepSummary {
+  int64_t count = 0;
+  double first_loss = 0;
+  double last_loss = 0;
+  std::optional<double> last_validation_loss;
+  double median_seconds = 0;
+  double tokens_per_second = 0;
+  double startup_seconds = 0;
+};
+
+struct Report {
+  std::string version;
+  int world_size = 1;
+  int stage = 0;
+  std::string device;
+  int threads = 1;
+  int64_t parameters = 0;
+  std::vector<RankMemory> memory;  // every rank, by rank
+  Communication communication;
+  StepSummary steps;
+};
+
+// report.json, its last line ended. What is not finite becomes null.
+std::string report_json(const Report& report);
+
+// What `zerorun plan --json` prints: memory and communication without what only a run can measure. `calls` are then the
+// predicted calls. No newline at the end.
+std::string plan_json(const std::vector<RankMemory>& memory, const Communication& communication);
+
+// Text of at most 100 columns, each line ended. Categories without bytes are left out.
+// REQUIRES memory is not empty; its first entry is rank 0.
+std::string prediction_table(const std::vector<RankMemory>& memory);  // rank 0 and the rank with the largest total
+std::string comparison_table(const Report& report);                   // the same with measured, difference and traffic
+
+// "1.50 GiB"
+std::string readable_bytes(int64_t bytes);
+
+}  // namespace zerorun

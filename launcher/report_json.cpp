@@ -1,0 +1,77 @@
+#include <nlohmann/json.hpp>
+
+#include "launcher/report.h"
+
+namespace zerorun {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+enum class With { prediction, measurement };
+
+Json to_json(const ComparedBytes& bytes, With with) {
+  Json json = {{"predicted", bytes.predicted}};
+  if (with == With::measurement) json["measured"] = bytes.measured;
+  return json;
+}
+
+Json to_json(const RankMemory& memory, With with) {
+  Json categories = Json::object();
+  for (int i = 0; i < kCategoryCount; ++i) categories[name_of(static_cast<Category>(i))] = to_json(memory.categories[i], with);
+  Json process = to_json(memory.process_peak, with);
+  process["baseline"] = memory.process_baseline;
+  return {{"rank", memory.rank}, {"categories", categories}, {"total", to_json(memory.total, with)}, {"process_peak", process}};
+}
+
+Json to_json(const std::vector<RankMemory>& memory, With with) {
+  Json json = Json::array();
+  for (const RankMemory& rank : memory) json.push_back(to_json(rank, with));
+  return json;
+}
+
+Json to_json(const CollectiveTraffic& traffic, With with) {
+  if (with == With::prediction) return {{"calls", traffic.calls}, {"predicted_bytes_sent", traffic.predicted_bytes_sent}};
+  return {{"calls", traffic.calls},
+          {"bytes_sent", traffic.bytes_sent},
+          {"predicted_bytes_sent", traffic.predicted_bytes_sent},
+          {"seconds", traffic.seconds}};
+}
+
+Json to_json(const Communication& communication, With with) {
+  return {{"all_gather", to_json(communication.all_gather, with)},
+          {"reduce_scatter", to_json(communication.reduce_scatter, with)},
+          {"all_reduce", to_json(communication.all_reduce, with)},
+          {"control", to_json(communication.control, with)}};
+}
+
+Json to_json(const StepSummary& steps) {
+  return {{"count", steps.count},
+          {"first_loss", steps.first_loss},
+          {"last_loss", steps.last_loss},
+          {"last_validation_loss", steps.last_validation_loss ? Json(*steps.last_validation_loss) : Json(nullptr)},
+          {"median_seconds", steps.median_seconds},
+          {"tokens_per_second", steps.tokens_per_second},
+          {"startup_seconds", steps.startup_seconds}};
+}
+
+}  // namespace
+
+std::string report_json(const Report& report) {
+  const Json json = {{"version", report.version},
+                     {"world_size", report.world_size},
+                     {"stage", report.stage},
+                     {"device", report.device},
+                     {"threads", report.threads},
+                     {"parameters", report.parameters},
+                     {"memory", to_json(report.memory, With::measurement)},
+                     {"communication", to_json(report.communication, With::measurement)},
+                     {"steps", to_json(report.steps)}};
+  return json.dump(2) + "\n";
+}
+
+std::string plan_json(const std::vector<RankMemory>& memory, const Communication& communication) {
+  const Json json = {{"memory", to_json(memory, With::prediction)}, {"communication", to_json(communication, With::prediction)}};
+  return json.dump(2);
+}
+
+}  // namespace zerorun

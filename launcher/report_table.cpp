@@ -1,0 +1,93 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "launcher/report.h"
+
+namespace zerorun {
+namespace {
+
+constexpr size_t kDifferenceWidth = 22;
+
+enum class Column { predicted, compared };
+
+// 1,234,567
+std::string with_commas(int64_t value) {
+  std::string digits = fmt::format("{}", value);
+  const size_t sign = value < 0 ? 1 : 0;
+  for (size_t end = digits.size(); end > sign + 3; end -= 3) digits.insert(end - 3, 1, ',');
+  return digits;
+}
+
+std::string exact_and_readable(int64_t bytes) { return fmt::format("{:>18} {:>11}", with_commas(bytes), readable_bytes(bytes)); }
+
+std::string difference(ComparedBytes bytes) {
+  const int64_t more = bytes.measured - bytes.predicted;
+  const std::string text = fmt::format("{}{}", more > 0 ? "+" : "", with_commas(more));
+  if (bytes.predicted == 0) return text;
+  const double percent = 100.0 * static_cast<double>(more) / static_cast<double>(bytes.predicted);
+  if (std::fabs(percent) < 0.05) return text;
+  const std::string with_percent = fmt::format("{} ({:+.1f} %)", text, percent);
+  return with_percent.size() <= kDifferenceWidth ? with_percent : text;
+}
+
+std::string row(const std::string& name, ComparedBytes bytes, Column column) {
+  std::string text = fmt::format("  {:<13} {}", name, exact_and_readable(bytes.predicted));
+  if (column == Column::compared) text += fmt::format(" {} {:>{}}", exact_and_readable(bytes.measured), difference(bytes), kDifferenceWidth);
+  return text + "\n";
+}
+
+std::string rows(const RankMemory& memory, Column column) {
+  std::string text = fmt::format("{:<20}{:>26}", fmt::format("memory of rank {}", memory.rank), "predicted bytes");
+  if (column == Column::compared) text += fmt::format("{:>31} {:>{}}", "measured bytes", "difference", kDifferenceWidth);
+  text += "\n";
+  for (int i = 0; i < kCategoryCount; ++i) {
+    const ComparedBytes& bytes = memory.categories[i];
+    if (bytes.predicted != 0 || bytes.measured != 0) text += row(name_of(static_cast<Category>(i)), bytes, column);
+  }
+  text += row("total", memory.total, column);
+  return text + row("process peak", memory.process_peak, column);
+}
+
+template <typename Total>
+std::string rows_of_two(const std::vector<RankMemory>& memory, Column column, Total total) {
+  ZR_CHECK(!memory.empty() && memory.front().rank == 0, "the first entry of the memory table is not rank 0");
+  const auto smaller = [&](const RankMemory& a, const RankMemory& b) { return total(a) < total(b); };
+  const RankMemory& worst = *std::max_element(memory.begin(), memory.end(), smaller);
+  return rows(memory.front(), column) + (worst.rank == 0 ? std::string() : rows(worst, column));
+}
+
+std::string traffic_row(const char* name, const CollectiveTraffic& traffic) {
+  if (traffic.calls == 0 && traffic.predicted_bytes_sent == 0) return "";
+  const int64_t more = traffic.bytes_sent - traffic.predicted_bytes_sent;
+  return fmt::format("  {:<14} {:>11} {:>19} {:>19} {:>15} {:>11.3f}\n", name, with_commas(traffic.calls),
+                     with_commas(traffic.predicted_bytes_sent), with_commas(traffic.bytes_sent), with_commas(more), traffic.seconds);
+}
+
+}  // namespace
+
+std::string readable_bytes(int64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+  if (std::abs(bytes) < 1024) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  for (; std::fabs(value) >= 1024; ++unit) value /= 1024;
+  return fmt::format("{:.2f} {}", value, kUnits[unit]);
+}
+
+std::string prediction_table(const std::vector<RankMemory>& memory) {
+  return rows_of_two(memory, Column::predicted, [](const RankMemory& rank) { return rank.total.predicted; });
+}
+
+std::string comparison_table(const Report& report) {
+  std::string text = rows_of_two(report.memory, Column::compared, [](const RankMemory& rank) { return rank.total.measured; });
+  text += fmt::format("{:<16} {:>11} {:>19} {:>19} {:>15} {:>11}\n", "sent by rank 0", "calls", "predicted bytes", "sent bytes",
+                      "difference", "seconds");
+  const Communication& communication = report.communication;
+  text += traffic_row("all-gather", communication.all_gather) + traffic_row("reduce-scatter", communication.reduce_scatter);
+  return text + traffic_row("all-reduce", communication.all_reduce) + traffic_row("control", communication.control);
+}
+
+}  // namespace zerorun

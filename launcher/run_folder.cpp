@@ -1,0 +1,74 @@
+#include "launcher/run_folder.h"
+
+#include <cerrno>
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+constexpr const char* kConfig = "config.yaml";
+constexpr const char* kMetrics = "metrics.jsonl";
+constexpr const char* kReport = "report.json";
+
+bool is_disk_error(int error) { return error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG; }
+
+void check_created(int error, const std::string& path) {
+  if (error == 0) return;
+  const ErrorKind kind = is_disk_error(error) ? ErrorKind::io : ErrorKind::cannot_create;
+  fail(kind, "cannot create {}: {}; choose another folder with run.dir", path, system_message(error));
+}
+
+void check_written(int error, const std::string& path) {
+  if (error != 0) fail(ErrorKind::io, "cannot write {}: {}", path, system_message(error));
+}
+
+}  // namespace
+
+RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {
+  refuse_if_taken();
+  check_created(files_.create_folders(path_), path_);
+  metrics_ = open(file(kMetrics), FileSystem::Mode::append);  // first of all: it marks the folder as a run's
+}
+
+void RunFolder::refuse_if_taken() {
+  const bool has_metrics = files_.size_of(file(kMetrics)) >= 0;
+  const bool has_run = files_.size_of(file(kReport)) >= 0 || files_.size_of(file(kMetrics)) > 0;
+  const bool has_foreign_config = !has_metrics && files_.size_of(file(kConfig)) >= 0;
+  if (!has_run && !has_foreign_config) return;
+  fail(ErrorKind::cannot_create, "{} already holds {}: choose another run.name (--set run.name=...), or move the folder away", path_,
+       has_run ? "a run" : "a config.yaml that no run wrote");
+}
+
+std::unique_ptr<OutputFile> RunFolder::open(const std::string& path, FileSystem::Mode mode) {
+  std::unique_ptr<OutputFile> opened;
+  check_created(files_.open(path, mode, opened), path);
+  return opened;
+}
+
+void RunFolder::write_whole(const std::string& path, std::string_view text) {
+  const std::unique_ptr<OutputFile> output = open(path, FileSystem::Mode::truncate);
+  check_written(output->write(text), path);
+  check_written(output->close(), path);
+}
+
+void RunFolder::write_config(std::string_view yaml) { write_whole(file(kConfig), yaml); }
+
+void RunFolder::append(const StepMetrics& metrics) {
+  check_written(metrics_->write(to_json(metrics) + "\n"), file(kMetrics));
+  check_written(metrics_->flush(), file(kMetrics));
+}
+
+void RunFolder::write_report(std::string_view json) {
+  const std::string beside = file(kReport) + ".partial";
+  write_whole(beside, json);
+  check_written(files_.rename(beside, file(kReport)), file(kReport));
+}
+
+void RunFolder::close() {
+  const int error = metrics_->close();
+  metrics_.reset();
+  check_written(error, file(kMetrics));
+}
+
+}  // namespace zerorun

@@ -1,0 +1,111 @@
+#include "launcher/settings.h"
+
+#include <fmt/format.h>
+
+#include <tuple>
+
+#include "core/error.h"
+#include "launcher/settings_schema.h"
+
+namespace zerorun {
+namespace {
+
+auto values_of(const Settings& s) {
+  return std::tie(s.run, s.model, s.data, s.training, s.optimizer, s.lr_scheduler, s.zero_optimization, s.comm, s.metrics, s.memory);
+}
+
+std::string origin_of(const Settings& settings, const std::string& key) {
+  const auto found = settings.origins.find(key);
+  return found == settings.origins.end() ? "default" : found->second;
+}
+
+void check_model(const Settings& settings, std::vector<Contradiction>& found) {
+  const Settings::Model& model = settings.model;
+  const std::pair<const char*, bool> needed[] = {{"vocab_size", model.vocab_size.has_value()},
+                                                 {"hidden_size", model.hidden_size.has_value()},
+                                                 {"num_hidden_layers", model.num_hidden_layers.has_value()},
+                                                 {"num_attention_heads", model.num_attention_heads.has_value()},
+                                                 {"max_position_embeddings", model.max_position_embeddings.has_value()}};
+  for (const auto& [name, given] : needed) {
+    if (model.preset || given) continue;
+    const std::string key = fmt::format("model.{}", name);
+    found.push_back({{key, "model.preset"}, fmt::format("missing key {}: set it, or name a model.preset", key)});
+  }
+  if (model.hidden_size && model.num_attention_heads && *model.hidden_size % *model.num_attention_heads != 0) {
+    found.push_back({{"model.hidden_size", "model.num_attention_heads"},
+                     fmt::format("model.hidden_size is {}, expected a multiple of model.num_attention_heads, which is {}",
+                                 *model.hidden_size, *model.num_attention_heads)});
+  }
+  if (model.max_position_embeddings && settings.training.seq_len > *model.max_position_embeddings) {
+    found.push_back({{"training.seq_len", "model.max_position_embeddings"},
+                     fmt::format("training.seq_len is {}, expected at most model.max_position_embeddings, which is {}",
+                                 settings.training.seq_len, *model.max_position_embeddings)});
+  }
+}
+
+void check_schedule(const Settings& settings, std::vector<Contradiction>& found) {
+  if (settings.lr_scheduler.warmup_steps > settings.training.steps) {
+    found.push_back({{"lr_scheduler.warmup_steps", "training.steps"},
+                     fmt::format("lr_scheduler.warmup_steps is {}, expected at most training.steps, which is {}",
+                                 settings.lr_scheduler.warmup_steps, settings.training.steps)});
+  }
+  const bool has_validation = !std::holds_alternative<std::monostate>(settings.data.validation);
+  if (settings.training.eval_interval > 0 && !has_validation) {
+    found.push_back({{"training.eval_interval", "data.validation"},
+                     fmt::format("training.eval_interval is {}, but data.validation is null: "
+                                 "set it to a path or a fraction, or the interval to 0",
+                                 settings.training.eval_interval)});
+  }
+}
+
+// "set global_batch_size to 10, micro_batch_size to 6 or run 3 ranks"
+std::string ways_out(int64_t global, int64_t micro, int64_t ranks) {
+  std::vector<std::string> ways{fmt::format("set global_batch_size to {}", micro * ranks)};
+  if (global % ranks == 0) ways.push_back(fmt::format("micro_batch_size to {}", global / ranks));
+  if (global % micro == 0) ways.push_back(fmt::format("the number of ranks to {}", global / micro));
+  return fmt::format("{}", fmt::join(ways, ", or "));
+}
+
+}  // namespace
+
+bool Settings::operator==(const Settings& other) const { return values_of(*this) == values_of(other); }
+
+std::vector<Contradiction> validate(const Settings& settings) {
+  std::vector<Contradiction> found;
+  check_model(settings, found);
+  check_schedule(settings, found);
+  return found;
+}
+
+void check_world(const Settings& settings, int ranks) {
+  ZR_CHECK(ranks >= 1, "the world has {} ranks, expected at least 1", ranks);
+  const int64_t global = settings.training.global_batch_size;
+  const int64_t micro = settings.training.micro_batch_size;
+  if (global == micro * ranks) return;
+  const std::string origin = origin_of(settings, "training.global_batch_size");
+  fail(ErrorKind::configuration, "{}: training.global_batch_size is {}, but micro_batch_size {} x {} rank{} = {}: {}", origin, global,
+       micro, ranks, ranks == 1 ? "" : "s", micro * ranks, ways_out(global, micro, ranks));
+}
+
+std::string resolved_yaml(const Settings& settings) {
+  std::string text = "# The configuration as it ran, each value with its origin.\n";
+  std::string section;
+  for (const Field& field : settings_schema()) {
+    if (field.section != section) text += fmt::format("{}:\n", section = field.section);
+    const std::string line = fmt::format("  {}: {}", field.name, field.write(settings));
+    text += fmt::format("{:<44}  # {}\n", line, origin_of(settings, field.key()));
+  }
+  return text;
+}
+
+uint64_t fingerprint(const Settings& settings) {
+  uint64_t hash = 14695981039346656037u;
+  for (const Field& field : settings_schema()) {
+    for (const char c : fmt::format("{}={}\n", field.key(), field.write(settings))) {
+      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    }
+  }
+  return hash;
+}
+
+}  // namespace zerorun

@@ -1,0 +1,143 @@
+// What a run is told to do: the YAML file with the values of --set over it. README.md lists every key with its range.
+//
+// Settings are plain data with their defaults in the declaration. Keys without a sensible default (steps, batch sizes, lr,
+// data.train) start at a value that the reader refuses. The table in settings_schema.cpp is the one declaration that ties
+// a key to its member, its range and its text.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace zerorun {
+
+struct Settings {
+  enum class Determinism { fast, strict };
+  enum class Device { automatic, cpu };
+  enum class Family { gpt2 };
+  enum class Format { automatic, bytes, tokens_uint16 };
+  enum class OptimizerName { adamw, sgd };
+  enum class Schedule { cosine, linear, constant };
+  enum class Backend { automatic, mpi };
+
+  struct Run {
+    std::string name;  // default: the stem of the file
+    std::string dir;   // default: runs/<name>
+    int64_t seed = 42;
+    Determinism determinism = Determinism::fast;
+    Device device = Device::automatic;
+    std::optional<int64_t> threads;  // per rank; none: cores / ranks of this host
+    bool operator==(const Run&) const = default;
+  } run;
+
+  // Fields that are set override those of the preset.
+  struct Model {
+    Family family = Family::gpt2;
+    std::optional<std::string> preset;
+    std::optional<int64_t> vocab_size;
+    std::optional<int64_t> hidden_size;
+    std::optional<int64_t> num_hidden_layers;
+    std::optional<int64_t> num_attention_heads;
+    std::optional<int64_t> intermediate_size;
+    std::optional<int64_t> max_position_embeddings;
+    std::optional<bool> tie_word_embeddings;
+    std::optional<double> layer_norm_eps;
+    bool operator==(const Model&) const = default;
+  } model;
+
+  struct Data {
+    std::vector<std::string> train;                              // paths or globs, as written
+    std::variant<std::monostate, double, std::string> validation;  // none, fraction of train in (0, 1), path or glob
+    Format format = Format::automatic;
+    bool operator==(const Data&) const = default;
+  } data;
+
+  struct Training {
+    int64_t steps = 0;
+    int64_t global_batch_size = 0;  // sequences per step, over all ranks
+    int64_t micro_batch_size = 0;   // sequences of one rank's forward
+    int64_t seq_len = 0;            // tokens
+    double max_norm = 1.0;          // of the gradient; 0: no clipping
+    int64_t eval_interval = 0;      // steps; 0: at the end only
+    int64_t eval_batches = 20;      // global batches; 0: the whole split
+    bool operator==(const Training&) const = default;
+  } training;
+
+  struct Optimizer {
+    OptimizerName name = OptimizerName::adamw;
+    double lr = 0;
+    std::array<double, 2> betas{0.9, 0.95};  // AdamW
+    double eps = 1e-8;                       // AdamW
+    double weight_decay = 0.1;
+    double momentum = 0.9;  // SGD
+    bool operator==(const Optimizer&) const = default;
+  } optimizer;
+
+  struct LrScheduler {
+    Schedule name = Schedule::cosine;
+    int64_t warmup_steps = 0;
+    double min_lr_factor = 0.1;
+    bool operator==(const LrScheduler&) const = default;
+  } lr_scheduler;
+
+  struct ZeroOptimization {
+    int64_t stage = 3;
+    int64_t prefetch = 1;  // units gathered ahead
+    bool operator==(const ZeroOptimization&) const = default;
+  } zero_optimization;
+
+  struct Comm {
+    Backend backend = Backend::automatic;
+    int64_t timeout_seconds = 120;
+    bool operator==(const Comm&) const = default;
+  } comm;
+
+  struct Metrics {
+    int64_t log_freq = 10;  // steps between lines on the console
+    bool operator==(const Metrics&) const = default;
+  } metrics;
+
+  struct Memory {
+    std::optional<int64_t> limit;  // bytes per rank; none: what the machine has
+    bool fail_if_predicted_over = true;
+    bool operator==(const Memory&) const = default;
+  } memory;
+
+  // Where each value comes from, by key: "default", "train.yaml:14:3" or "--set training.steps".
+  std::map<std::string, std::string> origins;
+
+  // Equal values; where they came from does not count.
+  bool operator==(const Settings& other) const;
+};
+
+struct Override {
+  std::string key;    // training.steps
+  std::string value;  // YAML
+};
+
+// Throws Error(missing_input) when the file is not there or cannot be read, and Error(configuration) with every error
+// on a line of its own, as "train.yaml:14:3: unknown key training.micro_bacth (did you mean micro_batch_size?)".
+// A later override of the same key wins.
+Settings read_settings(const std::string& path, const std::vector<Override>& overrides = {});
+
+// What must hold between keys, whatever the number of ranks. One message per contradiction, without a position.
+struct Contradiction {
+  std::vector<std::string> keys;  // that take part; the first is the one to change
+  std::string message;
+};
+std::vector<Contradiction> validate(const Settings& settings);
+
+// global_batch_size = micro_batch_size x ranks, or Error(configuration) that prints the sum and which values would do.
+// REQUIRES ranks >= 1.
+void check_world(const Settings& settings, int ranks);
+
+// Every key with its value and, as a comment, its origin. Reads back to equal settings.
+std::string resolved_yaml(const Settings& settings);
+
+// Equal on ranks whose settings are equal; origins do not count. FNV-1a, 64 bits, of the resolved keys and values.
+uint64_t fingerprint(const Settings& settings);
+
+}  // namespace zerorun

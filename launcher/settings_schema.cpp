@@ -1,0 +1,135 @@
+#include "launcher/settings_schema.h"
+
+#include "launcher/settings_values.h"
+
+namespace zerorun {
+namespace {
+
+enum class Presence { optional, required };
+constexpr Presence kRequired = Presence::required;
+
+constexpr int64_t kMostSteps = 1'000'000'000;
+constexpr int64_t kMostSequences = 65'536;
+constexpr int64_t kMostTokens = 1'048'576;  // of a sequence
+constexpr int64_t kMostWidth = 1'048'576;
+
+template <auto Group, auto Member, typename Kind>
+Field field(std::string section, std::string name, Kind kind, Presence presence = Presence::optional) {
+  return {
+      .section = std::move(section),
+      .name = std::move(name),
+      .required = presence == kRequired,
+      .expected = kind.expected(),
+      .read =
+          [kind](Settings& settings, const YamlNode& node) {
+            auto value = kind.parse(node);
+            if (value) settings.*Group.*Member = *std::move(value);
+            return value.has_value();
+          },
+      .write = [kind](const Settings& settings) { return kind.write(settings.*Group.*Member); },
+      .hint = [kind](const YamlNode& node) { return kind.hint(node); },
+  };
+}
+
+void add_run(std::vector<Field>& fields) {
+  using Run = Settings::Run;
+  constexpr auto run = &Settings::run;
+  fields.push_back(field<run, &Run::name>("run", "name", FolderName{}));
+  fields.push_back(field<run, &Run::dir>("run", "dir", Text{}));
+  fields.push_back(field<run, &Run::seed>("run", "seed", Integer(0, INT64_MAX)));
+  fields.push_back(field<run, &Run::determinism>("run", "determinism", Choice<Settings::Determinism>{{"fast", "strict"}}));
+  fields.push_back(field<run, &Run::device>("run", "device", Choice<Settings::Device>{{"auto", "cpu"}}));
+  fields.push_back(field<run, &Run::threads>("run", "threads", Maybe{"auto", Integer(1, 1024)}));
+}
+
+void add_model(std::vector<Field>& fields) {
+  using Model = Settings::Model;
+  constexpr auto model = &Settings::model;
+  const Maybe width{"null", Integer(1, kMostWidth)};
+  fields.push_back(field<model, &Model::family>("model", "family", Choice<Settings::Family>{{"gpt2"}}));
+  fields.push_back(field<model, &Model::preset>("model", "preset", Maybe{"null", Text{}}));
+  fields.push_back(field<model, &Model::vocab_size>("model", "vocab_size", Maybe{"null", Integer(1, 16'777'216)}));
+  fields.push_back(field<model, &Model::hidden_size>("model", "hidden_size", width));
+  fields.push_back(field<model, &Model::num_hidden_layers>("model", "num_hidden_layers", Maybe{"null", Integer(1, 10'000)}));
+  fields.push_back(field<model, &Model::num_attention_heads>("model", "num_attention_heads", Maybe{"null", Integer(1, 4096)}));
+  fields.push_back(field<model, &Model::intermediate_size>("model", "intermediate_size", width));
+  fields.push_back(field<model, &Model::max_position_embeddings>("model", "max_position_embeddings",
+                                                                 Maybe{"null", Integer(1, kMostTokens)}));
+  fields.push_back(field<model, &Model::tie_word_embeddings>("model", "tie_word_embeddings", Maybe{"null", Flag{}}));
+  fields.push_back(field<model, &Model::layer_norm_eps>("model", "layer_norm_eps", Maybe{"null", Real(0, 1, true)}));
+}
+
+void add_data(std::vector<Field>& fields) {
+  using Data = Settings::Data;
+  constexpr auto data = &Settings::data;
+  fields.push_back(field<data, &Data::train>("data", "train", PathList{}, kRequired));
+  fields.push_back(field<data, &Data::validation>("data", "validation", Split{}));
+  fields.push_back(field<data, &Data::format>("data", "format", Choice<Settings::Format>{{"auto", "bytes", "tokens_uint16"}}));
+}
+
+void add_training(std::vector<Field>& fields) {
+  using Training = Settings::Training;
+  constexpr auto training = &Settings::training;
+  fields.push_back(field<training, &Training::steps>("training", "steps", Integer(1, kMostSteps), kRequired));
+  fields.push_back(field<training, &Training::global_batch_size>("training", "global_batch_size",
+                                                                 Integer(1, 16'777'216), kRequired));
+  fields.push_back(field<training, &Training::micro_batch_size>("training", "micro_batch_size",
+                                                                Integer(1, kMostSequences), kRequired));
+  fields.push_back(field<training, &Training::seq_len>("training", "seq_len", Integer(1, kMostTokens), kRequired));
+  fields.push_back(field<training, &Training::max_norm>("training", "max_norm", Real(0, 1e9)));
+  fields.push_back(field<training, &Training::eval_interval>("training", "eval_interval", Integer(0, kMostSteps)));
+  fields.push_back(field<training, &Training::eval_batches>("training", "eval_batches", Integer(0, kMostSteps)));
+}
+
+void add_optimizer(std::vector<Field>& fields) {
+  using Optimizer = Settings::Optimizer;
+  using LrScheduler = Settings::LrScheduler;
+  constexpr auto optimizer = &Settings::optimizer;
+  constexpr auto scheduler = &Settings::lr_scheduler;
+  fields.push_back(field<optimizer, &Optimizer::name>("optimizer", "name", Choice<Settings::OptimizerName>{{"AdamW", "SGD"}}));
+  fields.push_back(field<optimizer, &Optimizer::lr>("optimizer", "lr", Real(0, 1000, true), kRequired));
+  fields.push_back(field<optimizer, &Optimizer::betas>("optimizer", "betas", RealPair(Real(0, 1, false, true))));
+  fields.push_back(field<optimizer, &Optimizer::eps>("optimizer", "eps", Real(0, 1, true)));
+  fields.push_back(field<optimizer, &Optimizer::weight_decay>("optimizer", "weight_decay", Real(0, 1000)));
+  fields.push_back(field<optimizer, &Optimizer::momentum>("optimizer", "momentum", Real(0, 1, false, true)));
+  fields.push_back(field<scheduler, &LrScheduler::name>("lr_scheduler", "name",
+                                                        Choice<Settings::Schedule>{{"cosine", "linear", "constant"}}));
+  fields.push_back(field<scheduler, &LrScheduler::warmup_steps>("lr_scheduler", "warmup_steps", Integer(0, kMostSteps)));
+  fields.push_back(field<scheduler, &LrScheduler::min_lr_factor>("lr_scheduler", "min_lr_factor", Real(0, 1)));
+}
+
+void add_engine(std::vector<Field>& fields) {
+  using Zero = Settings::ZeroOptimization;
+  using Comm = Settings::Comm;
+  using Memory = Settings::Memory;
+  constexpr auto zero = &Settings::zero_optimization;
+  constexpr int64_t kWeek = 7 * 24 * 3600;
+  fields.push_back(field<zero, &Zero::stage>("zero_optimization", "stage", Integer(0, 3)));
+  fields.push_back(field<zero, &Zero::prefetch>("zero_optimization", "prefetch", Integer(0, 64)));
+  fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
+  fields.push_back(field<&Settings::comm, &Comm::timeout_seconds>("comm", "timeout_seconds", Seconds(1, kWeek)));
+  fields.push_back(field<&Settings::metrics, &Settings::Metrics::log_freq>("metrics", "log_freq", Integer(1, kMostSteps)));
+  fields.push_back(field<&Settings::memory, &Memory::limit>("memory", "limit",
+                                                            Maybe{"null", Size(int64_t{1} << 20, int64_t{1} << 50)}));
+  fields.push_back(field<&Settings::memory, &Memory::fail_if_predicted_over>("memory", "fail_if_predicted_over", Flag{}));
+}
+
+std::vector<Field> make_schema() {
+  std::vector<Field> fields;
+  add_run(fields);
+  add_model(fields);
+  add_data(fields);
+  add_training(fields);
+  add_optimizer(fields);
+  add_engine(fields);
+  return fields;
+}
+
+}  // namespace
+
+const std::vector<Field>& settings_schema() {
+  static const std::vector<Field> schema = make_schema();
+  return schema;
+}
+
+}  // namespace zerorun

@@ -1,0 +1,212 @@
+#include "launcher/train.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ostream>
+
+#include "comm/counting_communicator.h"
+#include "comm/mpi_communicator.h"
+#include "core/error.h"
+#include "core/threads.h"
+#include "launcher/build.h"
+#include "launcher/lr_schedule.h"
+#include "launcher/machine.h"
+#include "launcher/prediction.h"
+#include "launcher/process_peak.h"
+#include "launcher/progress.h"
+#include "launcher/report.h"
+#include "launcher/run_folder.h"
+#include "launcher/signals.h"
+#include "zero/evaluation.h"
+
+namespace zerorun {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Every rank's value, by rank.
+template <typename Value>
+std::vector<Value> gather(Communicator& communicator, const Value& own) {
+  std::vector<Value> all(communicator.size());
+  communicator.exchange(&own, all.data(), sizeof(own));
+  return all;
+}
+
+// Every rank read the file itself: they must have read the same.
+void agree(Communicator& communicator, const Settings& settings) {
+  const auto all = gather(communicator, fingerprint(settings));
+  const auto other = std::find_if(all.begin(), all.end(), [&](uint64_t value) { return value != all[0]; });
+  if (other != all.end()) {
+    fail(ErrorKind::disagreement, "rank {} read another configuration than rank 0: is the file the same on every host?",
+         other - all.begin());
+  }
+}
+
+// The largest value over ranks, so that all stop at the same step.
+int agree_to_stop(Communicator& communicator, int own) {
+  const auto all = gather(communicator, own);
+  return *std::max_element(all.begin(), all.end());
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// What the run is on the way to the report.
+struct Run {
+  const Settings& settings;
+  Communicator& communicator;
+  Engine& engine;
+  const BatchSource& data;
+  MemoryLedger& ledger;
+};
+
+bool validates_after(const Run& run, int64_t step) {
+  const auto& training = run.settings.training;
+  if (run.data.validation_windows() == 0) return false;
+  return step == training.steps || (training.eval_interval > 0 && step % training.eval_interval == 0);
+}
+
+StepMetrics run_step(const Run& run, int64_t step) {
+  const auto start = Clock::now();
+  const auto& training = run.settings.training;
+  StepResult result;
+  const double lr = learning_rate(run.settings, step);
+  {
+    const MemoryScope scope(run.ledger, Category::activations);
+    const auto batch = run.data.train(step, run.communicator.rank() * training.micro_batch_size, training.micro_batch_size);
+    result = run.engine.train_step(batch, lr);
+  }
+  StepMetrics metrics{step + 1, result.loss, lr, result.gradient_norm, result.tokens, seconds_since(start), {}};
+  if (validates_after(run, step + 1)) {
+    metrics.validation_loss =
+        evaluate_split(run.engine, run.communicator, run.data, training.micro_batch_size, training.eval_batches, run.ledger);
+  }
+  return metrics;
+}
+
+// Fills in what was measured, from every rank. Collective.
+void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger, const ProcessPeak& peak) {
+  struct Measured {
+    MemoryUsage usage, unscoped;
+    int64_t process_peak;
+  };
+  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), peak.bytes()});
+  for (size_t rank = 0; rank < all.size(); ++rank) {
+    for (int c = 0; c < kCategoryCount; ++c) memory[rank].categories[c].measured = all[rank].usage.peak[c];
+    memory[rank].categories[static_cast<int>(Category::unscoped)].measured = all[rank].unscoped.total_peak;
+    memory[rank].total.measured = all[rank].usage.total_peak + all[rank].unscoped.total_peak;
+    memory[rank].process_peak.measured = all[rank].process_peak;
+  }
+}
+
+void measure(Communication& communication, const Traffic& traffic) {
+  const auto fill = [](CollectiveTraffic& line, const Traffic::Line& measured) {
+    line.calls = measured.calls;
+    line.bytes_sent = measured.bytes_sent;
+    line.seconds = measured.seconds;
+  };
+  fill(communication.all_gather, traffic.all_gather);
+  fill(communication.reduce_scatter, traffic.reduce_scatter);
+  fill(communication.all_reduce, traffic.all_reduce);
+  fill(communication.control, traffic.control);
+}
+
+}  // namespace
+
+int train(const CommandLine& line, MpiSession& session, std::ostream& out) {
+  const auto start = Clock::now();
+  const bool speaks = session.rank() == 0;
+
+  // settings
+  const Settings settings = read_settings(line.config, line.overrides);
+  check_world(settings, session.size());
+  MpiCommunicator mpi(session);
+  agree(mpi, settings);
+  const int threads = threads_of(settings, session.local_size());
+  set_compute_threads(threads);
+
+  // plan
+  const Model model = make_model(settings);
+  const CorpusBatches data = open_data(settings);
+  const auto prediction = predict(settings, model, session.size(), threads, data.validation_windows());
+  Report report{.version = version(),
+                .world_size = session.size(),
+                .stage = static_cast<int>(settings.zero_optimization.stage),
+                .device = "cpu",
+                .threads = threads,
+                .parameters = model.parameter_count(),
+                .memory = predicted_memory(prediction, gather(mpi, process_anonymous_bytes())),
+                .communication = predicted_communication(prediction),
+                .steps = {}};
+  if (speaks) {
+    out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
+                       report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
+        << prediction_table(report.memory) << std::endl;
+  }
+  refuse_if_over(settings, report.memory[session.rank()], session.local_size());
+
+  // the run folder is rank 0's
+  const auto files = make_file_system();
+  std::optional<RunFolder> folder;
+  if (speaks) {
+    folder.emplace(*files, settings.run.dir);
+    folder->write_config(resolved_yaml(settings));
+  }
+
+  // units: declared, sharded, each slice filled where it lives
+  const ProcessPeak peak;
+  MemoryLedger ledger;
+  CountingCommunicator communicator(mpi);
+  const auto optimizer = make_optimizer(settings.optimizer);
+  Engine engine(model, communicator, *optimizer, ledger, engine_options(settings));
+
+  // steps
+  const StopSignals signals;
+  Progress progress(out, {.is_terminal = output_is_terminal(), .steps = settings.training.steps, .log_freq = settings.metrics.log_freq});
+  const Run run{settings, communicator, engine, data, ledger};
+  std::vector<double> seconds;
+  bool stopped = false;
+  for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {
+    const auto metrics = run_step(run, step);
+    if (step == 0) {
+      report.steps.first_loss = metrics.loss;
+      report.steps.startup_seconds = seconds_since(start);
+    }
+    seconds.push_back(metrics.seconds);
+    report.steps.count = step + 1;
+    report.steps.last_loss = metrics.loss;
+    if (metrics.validation_loss) report.steps.last_validation_loss = metrics.validation_loss;
+    if (speaks) {
+      folder->append(metrics);
+      progress.step(metrics);
+    }
+    stopped = agree_to_stop(communicator, signals.stop_requested()) != 0;
+  }
+  report.steps.median_seconds = median(seconds);
+  if (report.steps.median_seconds > 0) {
+    report.steps.tokens_per_second =
+        static_cast<double>(settings.training.global_batch_size * settings.training.seq_len) / report.steps.median_seconds;
+  }
+
+  // report
+  measure(report.memory, mpi, ledger, peak);
+  measure(report.communication, communicator.traffic());
+  if (speaks) {
+    folder->close();
+    folder->write_report(report_json(report));
+    progress.finish();
+    out << '\n' << comparison_table(report);
+    out << fmt::format("\n{} after step {}: loss {:.4f}", stopped ? "stopped on request" : "done", report.steps.count, report.steps.last_loss);
+    if (report.steps.last_validation_loss) out << fmt::format(", validation loss {:.4f}", *report.steps.last_validation_loss);
+    out << fmt::format("; {}/report.json\n", folder->path()) << std::flush;
+  }
+  return stopped ? static_cast<int>(ErrorKind::stopped) : 0;
+}
+
+}  // namespace zerorun

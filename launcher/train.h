@@ -1,0 +1,14 @@
+// `zerorun train FILE`: from the settings to the report.
+#pragma once
+#include <iosfwd>
+
+#include "comm/mpi_session.h"
+#include "launcher/command_line.h"
+
+namespace zerorun {
+
+// Collective. Rank 0 writes to `out` and into the run folder. Returns the exit status: 0, or that of ErrorKind::stopped
+// after an orderly end on request.
+int train(const CommandLine& line, MpiSession& session, std::ostream& out);
+
+}  // namespace zerorun

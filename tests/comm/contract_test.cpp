@@ -1,0 +1,40 @@
+// The contract suite over ranks that are threads, over simulated ranks, and over both with counting in between.
+#include "comm/simulated_communicator.h"
+#include "comm/thread_communicator.h"
+#include "tests/comm/contract_suite.h"
+
+namespace zerorun::test {
+namespace {
+
+Backend threads(int size) {
+  return {"threads", size, [size](const auto& body) { run_ranks(size, body); }};
+}
+
+Backend simulated(int size) {
+  return {"simulated", size, [size](const auto& body) {
+            for (int rank = 0; rank < size; ++rank) {
+              SimulatedCommunicator communicator(rank, size);
+              body(communicator);
+            }
+          }};
+}
+
+std::vector<Backend> backends_that_move_bytes() {
+  std::vector<Backend> backends;
+  for (int size = 1; size <= 5; ++size) backends.push_back(threads(size));
+  backends.push_back(counted(threads(3)));
+  return backends;
+}
+
+std::vector<Backend> backends() {
+  std::vector<Backend> backends = backends_that_move_bytes();
+  for (int size = 1; size <= 5; ++size) backends.push_back(simulated(size));
+  backends.push_back(counted(simulated(3)));
+  return backends;
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, CollectivesContract, testing::ValuesIn(backends_that_move_bytes()), name_of_instance);
+INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(backends()), name_of_instance);
+
+}  // namespace
+}  // namespace zerorun::test

@@ -1,0 +1,87 @@
+// Runs the contract suite on ranks that are processes: every rank runs every test, in the same order.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+
+#include "comm/mpi_communicator.h"
+#include "comm/mpi_session.h"
+#include "core/memory.h"
+#include "tests/comm/contract_suite.h"
+
+namespace zerorun::test {
+namespace {
+
+// A test that throws on one rank would leave its peers waiting: all end.
+void run_on_this_rank(MpiSession& session, const std::function<void(Communicator&)>& body) {
+  try {
+    MpiCommunicator communicator(session);
+    body(communicator);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "rank %d: %s\n", session.rank(), error.what());
+    session.abort(1);
+  }
+}
+
+// Set in main, before gtest asks for the parameters.
+MpiSession* the_session = nullptr;
+
+std::vector<Backend> backends() {
+  const Backend mpi{"mpi", the_session->size(), [](const auto& body) { run_on_this_rank(*the_session, body); }};
+  return {mpi, counted(mpi)};
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, CollectivesContract, testing::ValuesIn(backends()), name_of_instance);
+INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(backends()), name_of_instance);
+
+TEST(MpiSession, KnowsTheRanksOfThisHost) {
+  EXPECT_EQ(the_session->local_size(), the_session->size());
+  EXPECT_EQ(the_session->local_rank(), the_session->rank());
+  EXPECT_FALSE(the_session->host().empty());
+}
+
+TEST(MpiCommunicator, TwoOfThemDoNotMixTheirMessages) {
+  run_on_this_rank(*the_session, [](Communicator& first) {
+    run_on_this_rank(*the_session, [&](Communicator& second) {
+      const int n = first.size();
+      std::vector<int> mine = {first.rank(), 100 + first.rank()}, ones(n), hundreds(n);
+      Work one = first.all_gather({&mine[0], 1, at::kInt}, {ones.data(), n, at::kInt});
+      Work hundred = second.all_gather({&mine[1], 1, at::kInt}, {hundreds.data(), n, at::kInt});
+      hundred.wait();
+      one.wait();
+      EXPECT_EQ(ones[n - 1], n - 1);
+      EXPECT_EQ(hundreds[n - 1], 100 + n - 1);
+    });
+  });
+}
+
+class QuietUnlessFailed : public testing::EmptyTestEventListener {
+  void OnTestPartResult(const testing::TestPartResult& result) override {
+    if (result.failed()) {
+      std::fprintf(stderr, "rank %d: %s:%d: %s\n", the_session->rank(), result.file_name(), result.line_number(),
+                   result.message());
+    }
+  }
+};
+
+int run(int argc, char** argv) {
+  install_counting_allocators();
+  MpiSession session(60, [](const std::string& message) {
+    std::fprintf(stderr, "%s\n", message.c_str());
+    _exit(82);
+  });
+  the_session = &session;
+  testing::InitGoogleTest(&argc, argv);
+  if (session.rank() > 0) {
+    auto& listeners = testing::UnitTest::GetInstance()->listeners();
+    delete listeners.Release(listeners.default_result_printer());
+    listeners.Append(new QuietUnlessFailed);
+  }
+  return RUN_ALL_TESTS();
+}
+
+}  // namespace
+}  // namespace zerorun::test
+
+int main(int argc, char** argv) { return zerorun::test::run(argc, argv); }

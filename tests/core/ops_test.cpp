@@ -1,0 +1,223 @@
+// Each op against plain LibTorch autograd, with weights as the engine hands them in (leaves whose .grad is a slot) and as
+// a plain loop has them; and its memory on cpu against meta.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <functional>
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/ops/attention.h"
+#include "core/ops/embedding.h"
+#include "core/ops/gradient_in_forward.h"
+#include "core/ops/layer_norm.h"
+#include "core/ops/linear.h"
+#include "core/ops/linear_cross_entropy.h"
+#include "core/ops/softmax_rows.h"
+#include "core/threads.h"
+#include "core/unit.h"
+
+namespace zerorun {
+namespace {
+
+using at::Tensor;
+using Tensors = std::vector<Tensor>;
+using Function = std::function<Tensor(const Tensors&)>;
+
+Tensors leaves(const Tensors& values, bool with_slots) {
+  Tensors result;
+  for (const auto& value : values) {
+    auto leaf = value.clone().requires_grad_(value.is_floating_point());
+    if (with_slots && value.is_floating_point()) leaf.mutable_grad() = at::zeros_like(value);
+    result.push_back(leaf);
+  }
+  return result;
+}
+
+// Value, then gradients, of ours against the reference: to 1e-5 of the largest element.
+void expect_same(const Tensors& values, const Function& ours, const Function& reference) {
+  for (const bool with_slots : {true, false}) {
+    auto a = leaves(values, with_slots), b = leaves(values, false);
+    const auto mine = ours(a), theirs = reference(b);
+    ASSERT_EQ(mine.sizes(), theirs.sizes());
+    ASSERT_LE((mine - theirs).abs().max().item<double>(), 1e-5 * theirs.abs().max().item<double>() + 1e-6);
+    const auto seed = theirs.dim() == 0 ? at::full({}, 1.0, theirs.options()) : at::randn_like(theirs);
+    torch::autograd::backward({mine}, {seed.to(mine.scalar_type())});
+    torch::autograd::backward({theirs}, {seed});
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (!b[i].grad().defined()) continue;
+      const double scale = b[i].grad().abs().max().item<double>();
+      EXPECT_LE((a[i].grad() - b[i].grad()).abs().max().item<double>(), 1e-5 * scale + 1e-6) << "input " << i << (with_slots ? ", slot" : "");
+    }
+  }
+}
+
+class Ops : public ::testing::Test {
+ protected:
+  Ops() { at::manual_seed(1); }
+};
+
+TEST_F(Ops, LinearIsXTimesWeightPlusBias) {
+  for (const auto& shape : {std::vector<int64_t>{1, 1, 1}, {2, 37, 48}, {3, 5, 7}}) {
+    expect_same({at::randn(shape), at::randn({shape.back(), 13}), at::randn({13})},
+                [](const Tensors& t) { return ops::linear(t[0], t[1], t[2]); },
+                [](const Tensors& t) { return at::matmul(t[0], t[1]) + t[2]; });
+  }
+}
+
+TEST_F(Ops, LayerNormIsLibTorchs) {
+  expect_same({at::randn({2, 9, 33}), at::randn({33}), at::randn({33})},
+              [](const Tensors& t) { return ops::layer_norm(t[0], t[1], t[2], 1e-5); },
+              [](const Tensors& t) { return at::layer_norm(t[0], {33}, t[1], t[2], 1e-5); });
+}
+
+TEST_F(Ops, AForkedStreamGetsBothGradients) {
+  expect_same({at::randn({2, 9, 33}), at::randn({33}), at::randn({33})},
+              [](const Tensors& t) {
+                const auto [stream, normed] = ops::fork_layer_norm(t[0], t[1], t[2], 1e-5);
+                return normed * 3 + stream;
+              },
+              [](const Tensors& t) { return at::layer_norm(t[0], {33}, t[1], t[2], 1e-5) * 3 + t[0]; });
+}
+
+TEST_F(Ops, EmbedAddsTokenAndPosition) {
+  const auto tokens = at::randint(0, 11, {3, 5}, at::kLong);
+  expect_same({at::randn({11, 70}), at::randn({8, 70})}, [&](const Tensors& t) { return ops::embed(tokens, t[0], t[1]); },
+              [&](const Tensors& t) { return at::embedding(t[0], tokens) + t[1].narrow(0, 0, 5); });
+}
+
+TEST_F(Ops, ATokenOutsideTheVocabularyIsAnError) {
+  for (const int64_t token : {-1, 11, 1 << 20}) {
+    const auto tokens = at::full({1, 2}, token, at::kLong);
+    try {
+      ops::embed(tokens, at::randn({11, 4}), at::randn({8, 4}));
+      FAIL() << token;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::bad_data);
+    }
+  }
+}
+
+TEST_F(Ops, CausalAttentionIsSoftmaxOverThePast) {
+  for (const int64_t rows : {1, 5, 33, 200}) {
+    for (const int64_t heads : {1, 3}) {
+      constexpr int64_t kHeadDim = 8;
+      const int64_t width = heads * kHeadDim;
+      expect_same({at::randn({2, rows, 3 * width})}, [&](const Tensors& t) { return ops::causal_attention(t[0], heads); },
+                  [&](const Tensors& t) {
+                    const auto parts = t[0].split(width, -1);
+                    const auto shape = [&](const Tensor& part) { return part.view({2, rows, heads, kHeadDim}).transpose(1, 2); };
+                    auto scores = at::matmul(shape(parts[0]), shape(parts[1]).transpose(-1, -2)) / std::sqrt(double{kHeadDim});
+                    scores = scores.masked_fill(at::ones({rows, rows}, at::kBool).triu(1), -INFINITY).softmax(-1);
+                    return at::matmul(scores, shape(parts[2])).transpose(1, 2).reshape({2, rows, width});
+                  });
+    }
+  }
+}
+
+TEST_F(Ops, LinearCrossEntropyIsTheSumOfTheTokenLosses) {
+  // 300,000 words: several chunks, the last of them shorter.
+  for (const int64_t vocabulary : {1, 2, 77, 300'000}) {
+    const int64_t rows = 17;
+    const auto targets = at::randint(0, vocabulary, {rows}, at::kLong);
+    targets[3] = kIgnoredTarget;
+    expect_same({at::randn({rows, 6}), at::randn({vocabulary, 6})},
+                [&](const Tensors& t) { return ops::linear_cross_entropy(t[0], t[1], targets, 1.0); },
+                [&](const Tensors& t) {
+                  const auto logits = at::matmul(t[0].to(at::kDouble), t[1].to(at::kDouble).t());
+                  return at::cross_entropy_loss(logits, targets, {}, at::Reduction::Sum);
+                });
+  }
+}
+
+TEST_F(Ops, LinearCrossEntropyScalesTheGradientByTheSeed) {
+  const auto targets = at::randint(0, 5, {4}, at::kLong);
+  auto one = leaves({at::randn({4, 3}), at::randn({5, 3})}, true);
+  auto half = leaves({one[0].detach(), one[1].detach()}, true);
+  const auto run = [&](Tensors& t, double seed) {
+    torch::autograd::backward({ops::linear_cross_entropy(t[0], t[1], targets, seed)}, {at::full({}, seed, at::kDouble)});
+  };
+  run(one, 1.0);
+  run(half, 0.5);
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::allclose(one[i].grad() * 0.5, half[i].grad(), 1e-6, 1e-7));
+}
+
+TEST_F(Ops, ANotANumberAmongTheLogitsReachesTheLoss) {
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    for (const int64_t place : {0, 3, 40}) {
+      std::vector<float> logits(41, 0.5f);
+      logits[place] = bad;
+      EXPECT_TRUE(std::isnan(ops::softmax_cross_entropy_row(logits.data(), 41, 7, 1.0f))) << bad << " at " << place;
+    }
+  }
+}
+
+TEST_F(Ops, SoftmaxRowsKeepTheirAccuracyFarFromZero) {
+  for (const float offset : {-1e4f, -30.0f, 0.0f, 88.0f, 1e4f}) {
+    std::vector<float> logits{offset, offset + 1, offset - 200, offset + 3};
+    const double expected = std::log(std::exp(0.0) + std::exp(1.0) + std::exp(3.0)) - 1;
+    EXPECT_NEAR(ops::softmax_cross_entropy_row(logits.data(), 4, 1, 0), expected, 1e-6);
+  }
+}
+
+TEST_F(Ops, AGradientTakenInForwardIsTheGradientTakenInBackward) {
+  expect_same({at::randn({4, 3}), at::randn({3})},
+              [](const Tensors& t) {
+                return ops::gradient_in_forward(t[0], 1.0, [&](const Tensor& x) { return (x * t[1]).tanh().sum(); });
+              },
+              [](const Tensors& t) { return (t[0] * t[1]).tanh().sum(); });
+}
+
+// Peak bytes of forward and backward, on a device. Weights are leaves with slots.
+std::pair<MemoryUsage, MemoryUsage> memory_of(at::Device device, const std::vector<std::vector<int64_t>>& shapes, const Function& op) {
+  MemoryLedger ledger;
+  const MemoryScope scope(ledger, Category::activations);
+  Tensors inputs;
+  for (const auto& shape : shapes) {
+    auto leaf = at::empty(shape, at::TensorOptions().device(device));
+    if (device.is_cpu()) leaf.normal_();
+    inputs.push_back(leaf.requires_grad_());
+    if (inputs.size() > 1) inputs.back().mutable_grad() = at::zeros_like(leaf);
+  }
+  ledger.reset_peaks();
+  auto out = op(inputs);
+  const auto forward = ledger.usage();
+  const auto seed = at::ones_like(out);
+  ledger.reset_peaks();
+  torch::autograd::backward({std::exchange(out, {})}, {seed});
+  return {forward, ledger.usage()};
+}
+
+void expect_same_memory(const std::vector<std::vector<int64_t>>& shapes, const Function& op) {
+  for (const int threads : {1, 2}) {
+    set_compute_threads(threads);
+    const auto cpu = memory_of(at::kCPU, shapes, op), meta = memory_of(at::kMeta, shapes, op);
+    EXPECT_EQ(cpu.first.total_peak, meta.first.total_peak) << "forward, " << threads << " threads";
+    EXPECT_EQ(cpu.first.total_now, meta.first.total_now) << "after forward";
+    // The row sums of attention's workers, a few hundred bytes, are not always alive at once.
+    EXPECT_LE(cpu.second.total_peak, meta.second.total_peak) << "backward, " << threads << " threads";
+    EXPECT_GE(cpu.second.total_peak + 1024 * (threads - 1), meta.second.total_peak) << "backward, " << threads << " threads";
+    EXPECT_EQ(cpu.second.total_now, meta.second.total_now) << "after backward";
+  }
+  set_compute_threads(1);
+}
+
+TEST_F(Ops, MetaTakesTheMemoryThatCpuTakes) {
+  expect_same_memory({{2, 37, 48}, {48, 13}, {13}}, [](const Tensors& t) { return ops::linear(t[0], t[1], t[2]); });
+  expect_same_memory({{3, 70, 100}, {100}, {100}}, [](const Tensors& t) { return ops::layer_norm(t[0], t[1], t[2], 1e-5); });
+  for (const int64_t rows : {1, 31, 200, 800}) {
+    expect_same_memory({{2, rows, 3 * 24}}, [](const Tensors& t) { return ops::causal_attention(t[0], 3); });
+  }
+  for (const int64_t vocabulary : {7, 300'000}) {
+    expect_same_memory({{19, 6}, {vocabulary, 6}}, [](const Tensors& t) {
+      const auto targets = t[0].is_meta() ? at::empty({19}, at::TensorOptions().dtype(at::kLong).device(at::kMeta))
+                                          : at::zeros({19}, at::kLong);
+      return ops::linear_cross_entropy(t[0], t[1], targets, 1.0);
+    });
+  }
+}
+
+}  // namespace
+}  // namespace zerorun

@@ -1,0 +1,41 @@
+#include "core/models/presets.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "core/model.h"
+
+namespace zerorun {
+namespace {
+
+using Counts = std::map<std::string, int64_t>;
+
+Counts published_counts() { return nlohmann::json::parse(std::ifstream(ZERORUN_TEST_DATA "/presets.json")).get<Counts>(); }
+
+TEST(Gpt2Presets, HaveThePublishedParameterCounts) {
+  for (const auto& [name, count] : published_counts()) {
+    const auto config = find_gpt2_preset(name);
+    ASSERT_TRUE(config) << name;
+    EXPECT_EQ(make_gpt2(*config).parameter_count(), count) << name;
+  }
+}
+
+TEST(Gpt2Presets, ListsEveryNameOnce) {
+  std::vector<std::string> published;
+  for (const auto& [name, count] : published_counts()) published.push_back(name);
+  std::vector<std::string> names = gpt2_preset_names();
+  std::ranges::sort(names);
+  std::ranges::sort(published);
+  EXPECT_EQ(names, published);
+}
+
+TEST(Gpt2Presets, KnowsNoOtherName) {
+  for (const char* name : {"", "GPT2", "gpt2-", "gpt", "7b"}) EXPECT_FALSE(find_gpt2_preset(name)) << name;
+}
+
+}  // namespace
+}  // namespace zerorun

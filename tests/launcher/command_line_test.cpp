@@ -1,0 +1,85 @@
+#include "launcher/command_line.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/launcher/expect_error.h"
+
+namespace zerorun {
+namespace {
+
+using Command = CommandLine::Command;
+
+CommandLine parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "zerorun");
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+std::string refusal(const std::vector<const char*>& words) {
+  return message_of(ErrorKind::usage, [&] { parse(words); });
+}
+
+TEST(CommandLine, AFileAloneIsTrained) {
+  for (const auto& words : {std::vector<const char*>{"train.yaml"}, {"train", "train.yaml"}}) {
+    const CommandLine line = parse(words);
+    EXPECT_EQ(line.command, Command::train);
+    EXPECT_EQ(line.config, "train.yaml");
+  }
+}
+
+TEST(CommandLine, APlanHasRanks) {
+  const CommandLine line = parse({"plan", "train.yaml", "--ranks", "8", "--json"});
+  EXPECT_EQ(line.command, Command::plan);
+  EXPECT_EQ(line.config, "train.yaml");
+  EXPECT_EQ(line.ranks, 8);
+  EXPECT_TRUE(line.json);
+}
+
+TEST(CommandLine, OverridesKeepTheirOrderAndEverythingAfterTheFirstEquals) {
+  const CommandLine line = parse({"--set", "training.steps=5", "train.yaml", "--set=data.train=a=b", "--set", "run.name="});
+  ASSERT_EQ(line.overrides.size(), 3u);
+  EXPECT_EQ(line.overrides[0].key, "training.steps");
+  EXPECT_EQ(line.overrides[0].value, "5");
+  EXPECT_EQ(line.overrides[1].value, "a=b");
+  EXPECT_EQ(line.overrides[2].value, "");
+  EXPECT_EQ(line.config, "train.yaml");
+}
+
+TEST(CommandLine, HelpAndVersionNeedNoFile) {
+  EXPECT_EQ(parse({"--help"}).command, Command::help);
+  EXPECT_EQ(parse({"-h"}).command, Command::help);
+  EXPECT_EQ(parse({"plan", "--help"}).command, Command::help);
+  EXPECT_EQ(parse({"--version"}).command, Command::version);
+  EXPECT_THAT(help_text(), testing::HasSubstr("zerorun plan train.yaml --ranks 8"));
+  EXPECT_THAT(version(), testing::MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
+}
+
+TEST(CommandLine, RefusesInOneLineWithAHint) {
+  const std::vector<std::pair<std::vector<const char*>, const char*>> cases = {
+      {{}, "missing the configuration"},
+      {{"train"}, "missing the configuration"},
+      {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml"},
+      {{"train", "a.yaml", "b.yaml"}, "one configuration at a time, found a.yaml and b.yaml"},
+      {{"train.yaml", "--wrong"}, "--wrong"},
+      {{"train.yaml", "--rank", "8"}, "--rank"},
+      {{"train.yaml", "--set"}, "--set"},
+      {{"train.yaml", "--set", "training.steps"}, "expected KEY=VALUE"},
+      {{"train.yaml", "--set", "=5"}, "expected KEY=VALUE"},
+      {{"train.yaml", "--ranks", "8"}, "--ranks belongs to zerorun plan"},
+      {{"train.yaml", "--json"}, "--json belongs to zerorun plan"},
+      {{"plan", "train.yaml"}, "zerorun plan needs --ranks N"},
+      {{"plan", "train.yaml", "--ranks", "0"}, "--ranks is 0, expected 1 to 65536"},
+      {{"plan", "train.yaml", "--ranks", "-1"}, "--ranks is -1"},
+      {{"plan", "train.yaml", "--ranks", "x"}, "--ranks"},
+      {{"plan", "train.yaml", "--ranks", "99999999999"}, "--ranks"},
+      {{"plan", "train.yaml", "--ranks", "1", "--ranks", "2"}, "--ranks"}};
+  for (const auto& [words, expected] : cases) {
+    const std::string message = refusal(words);
+    EXPECT_THAT(message, testing::HasSubstr(expected));
+    EXPECT_THAT(message, testing::EndsWith("; see zerorun --help"));
+    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+  }
+}
+
+}  // namespace
+}  // namespace zerorun

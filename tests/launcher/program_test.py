@@ -1,0 +1,263 @@
+"""The program as its users meet it: what it prints, leaves behind and returns. Usage: program_test.py ZERORUN MPIRUN"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+ZERORUN, MPIRUN = sys.argv.pop(1), sys.argv.pop(1)
+ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+WITHIN = 60  # seconds; far more than anything here takes
+
+CONFIG = """
+run: {determinism: strict, threads: 1}
+model: {family: gpt2, vocab_size: 256, hidden_size: 32, num_hidden_layers: 2, num_attention_heads: 2, max_position_embeddings: 16}
+data: {train: text.txt, validation: 0.2, format: bytes}
+training: {steps: 4, global_batch_size: 12, micro_batch_size: 6, seq_len: 16, eval_interval: 2, eval_batches: 0}
+optimizer: {name: AdamW, lr: 1.0e-3}
+zero_optimization: {stage: 3}
+"""
+
+
+class Program(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+        (self.folder / "train.yaml").write_text(CONFIG)
+        (self.folder / "text.txt").write_text("It was the best of times, it was the worst of times. " * 40)
+
+    def tearDown(self):
+        self.temporary.cleanup()
+
+    def start(self, *arguments, ranks=2):
+        launcher = [MPIRUN, "--oversubscribe", "-np", str(ranks)] if ranks else []
+        return subprocess.Popen([*launcher, ZERORUN, *arguments], cwd=self.folder, env=ENVIRONMENT, text=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run_program(self, *arguments, ranks=2):
+        process = self.start(*arguments, ranks=ranks)
+        out, err = process.communicate(timeout=WITHIN)
+        return process.returncode, out, err
+
+    def expect_failure(self, status, message, *arguments, ranks=2):
+        returned, out, err = self.run_program(*arguments, ranks=ranks)
+        self.assertEqual(returned, status, out + err)
+        self.assertIn(message, err)
+        self.assertEqual(err.count("zerorun: "), 1, "one block from one rank:\n" + err)
+        self.assertEqual(self.processes(), [])
+
+    def processes(self):
+        """Processes of this test that still run."""
+        left = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and os.readlink(entry / "cwd") == str(self.folder) and os.readlink(entry / "exe") == ZERORUN:
+                    left.append(entry.name)
+            except OSError:
+                pass
+        return left
+
+    def wait_until_gone(self):
+        for _ in range(100):
+            if not self.processes():
+                return
+            time.sleep(0.1)
+        self.fail(f"still there: {self.processes()}")
+
+    def wait_for_step(self, run="train"):
+        metrics = self.folder / "runs" / run / "metrics.jsonl"
+        for _ in range(300):
+            if metrics.exists() and metrics.read_text().count("\n") >= 2:
+                return
+            time.sleep(0.1)
+        self.fail("no step was taken")
+
+    def metrics(self, run="train"):
+        return [json.loads(line) for line in (self.folder / "runs" / run / "metrics.jsonl").read_text().splitlines()]
+
+    def report(self, run="train"):
+        return json.loads((self.folder / "runs" / run / "report.json").read_text())
+
+
+class Training(Program):
+    def test_a_run_leaves_config_metrics_and_a_true_report(self):
+        status, out, err = self.run_program("train.yaml")
+        self.assertEqual(status, 0, out + err)
+        self.assertIn("predicted", out)
+        steps = self.metrics()
+        self.assertEqual([s["step"] for s in steps], [1, 2, 3, 4])
+        self.assertEqual(["validation_loss" in s for s in steps], [False, True, False, True])
+        self.assertLess(steps[-1]["loss"], steps[0]["loss"])
+        self.assertEqual(steps[0]["tokens"], 12 * 16)
+        report = self.report()
+        self.assertEqual((report["world_size"], report["stage"], report["steps"]["count"]), (2, 3, 4))
+        for rank in report["memory"]:
+            for name, bytes_ in rank["categories"].items():
+                self.assertEqual(bytes_["predicted"], bytes_["measured"], name)
+            self.assertEqual(rank["categories"]["unscoped"]["measured"], 0)
+            self.assertEqual(rank["total"]["predicted"], rank["total"]["measured"])
+        for name, line in report["communication"].items():
+            self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
+        self.assertGreater(report["communication"]["all_gather"]["bytes_sent"], 0)
+
+    def test_the_process_peak_is_predicted_within_3_percent(self):
+        large = ["model.hidden_size=512", "model.num_hidden_layers=8", "model.num_attention_heads=8", "model.vocab_size=8192",
+                 "model.tie_word_embeddings=false", "training.steps=2", "training.eval_interval=0"]
+        for stage, name in ((0, "whole"), (3, "sharded")):
+            overrides = [*large, f"zero_optimization.stage={stage}", f"run.name={name}"]
+            status, out, err = self.run_program("train.yaml", *(word for o in overrides for word in ("--set", o)))
+            self.assertEqual(status, 0, out + err)
+            for rank in self.report(name)["memory"]:
+                peak = rank["process_peak"]
+                if stage == 0:
+                    self.assertGreater(peak["measured"], 512 << 20)
+                self.assertLess(abs(peak["predicted"] / peak["measured"] - 1), 0.03, peak)
+
+    def test_stages_give_the_same_losses_under_mpirun(self):
+        losses = []
+        for stage in range(4):
+            status, out, err = self.run_program("train.yaml", "--set", f"zero_optimization.stage={stage}", "--set", f"run.name=s{stage}")
+            self.assertEqual(status, 0, out + err)
+            losses.append([(s["loss"], s["grad_norm"], s.get("validation_loss")) for s in self.metrics(f"s{stage}")])
+        for stage in range(1, 4):
+            self.assertEqual(losses[stage], losses[0])
+
+    def test_without_mpirun_it_is_a_group_of_one_and_agrees(self):
+        self.run_program("train.yaml", "--set", "run.name=two")
+        status, out, err = self.run_program("train.yaml", "--set", "run.name=one", "--set", "training.micro_batch_size=12", ranks=0)
+        self.assertEqual(status, 0, out + err)
+        for one, two in zip(self.metrics("one"), self.metrics("two")):
+            self.assertAlmostEqual(one["loss"], two["loss"], delta=1e-5)
+
+    def test_the_resolved_configuration_runs_again(self):
+        self.run_program("train.yaml")
+        status, out, err = self.run_program("runs/train/config.yaml", "--set", "run.dir=runs/again", "--set", "run.name=again")
+        self.assertEqual(status, 0, out + err)
+        self.assertEqual([s["loss"] for s in self.metrics("again")], [s["loss"] for s in self.metrics("train")])
+
+
+class Planning(Program):
+    def test_a_plan_is_what_the_run_predicts(self):
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--json", ranks=0)
+        self.assertEqual(status, 0, err)
+        plan = json.loads(out)
+        self.run_program("train.yaml")
+        report = self.report()
+        self.assertEqual(len(plan["memory"]), 2)
+        for planned, ran in zip(plan["memory"], report["memory"]):
+            for name, bytes_ in planned["categories"].items():
+                self.assertEqual(bytes_["predicted"], ran["categories"][name]["predicted"], name)
+        for name, line in plan["communication"].items():
+            self.assertEqual(line["predicted_bytes_sent"], report["communication"][name]["predicted_bytes_sent"], name)
+
+    def test_a_plan_needs_no_data_where_none_is_validated(self):
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--set", "data.train=nowhere.txt", "--set",
+                                            "data.validation=null", "--set", "training.eval_interval=0", ranks=0)
+        self.assertEqual(status, 0, err)
+        self.assertIn("gathered", out)
+
+
+class BadInput(Program):
+    def test_an_unknown_key(self):
+        (self.folder / "train.yaml").write_text(CONFIG.replace("seq_len", "seq_lem"))
+        self.expect_failure(78, "train.yaml:5:", "train.yaml")
+
+    def test_a_missing_configuration(self):
+        self.expect_failure(66, "nowhere.yaml", "nowhere.yaml")
+
+    def test_an_unknown_preset(self):
+        self.expect_failure(78, "gpt2-x1", "train.yaml", "--set", "model.preset=gpt2-x1")
+
+    def test_a_batch_that_does_not_divide(self):
+        self.expect_failure(78, "global_batch_size", "train.yaml", "--set", "training.micro_batch_size=5")
+
+    def test_an_absurd_size(self):
+        self.expect_failure(78, "hidden_size", "train.yaml", "--set", "model.hidden_size=1099511627776")
+
+    def test_a_sequence_longer_than_the_positions(self):
+        self.expect_failure(78, "max_position_embeddings, which is 16", "train.yaml", "--set", "training.seq_len=17")
+
+    def test_a_missing_data_file(self):
+        self.expect_failure(66, "nowhere.txt", "train.yaml", "--set", "data.train=nowhere.txt")
+
+    def test_an_empty_data_file(self):
+        (self.folder / "text.txt").write_text("")
+        self.expect_failure(65, "text.txt", "train.yaml")
+
+    def test_a_token_outside_the_vocabulary(self):
+        self.expect_failure(65, "text.txt", "train.yaml", "--set", "model.vocab_size=100")
+
+    def test_a_memory_limit_that_is_exceeded(self):
+        self.expect_failure(83, "memory.limit", "train.yaml", "--set", "memory.limit=1MiB")
+        self.assertFalse((self.folder / "runs").exists())
+
+    def test_more_memory_than_the_machine_has(self):
+        self.expect_failure(83, "this run needs", "train.yaml", "--set", "model.hidden_size=32768", "--set", "model.num_hidden_layers=48")
+
+    def test_a_run_folder_that_cannot_be_made(self):
+        self.expect_failure(73, "text.txt", "train.yaml", "--set", "run.dir=text.txt/run")
+
+    def test_a_run_folder_that_is_taken(self):
+        self.run_program("train.yaml")
+        before = (self.folder / "runs/train/report.json").read_text()
+        self.expect_failure(73, "runs/train", "train.yaml")
+        self.assertEqual((self.folder / "runs/train/report.json").read_text(), before)
+
+    def test_a_full_disk(self):
+        (self.folder / "runs/train").mkdir(parents=True)
+        (self.folder / "runs/train/metrics.jsonl").symlink_to("/dev/full")
+        self.expect_failure(74, "metrics.jsonl", "train.yaml")
+
+    def test_a_loss_that_is_not_finite(self):
+        self.expect_failure(80, "loss", "train.yaml", "--set", "optimizer.name=SGD", "--set", "optimizer.lr=1000", "--set", "training.max_norm=0",
+                            "--set", "training.steps=50")
+
+    def test_an_unknown_option(self):
+        status, _, err = self.run_program("--frobnicate", ranks=0)
+        self.assertEqual(status, 64)
+        self.assertIn("zerorun --help", err)
+
+
+class Interruption(Program):
+    LONG = ("train.yaml", "--set", "training.steps=100000", "--set", "training.eval_interval=0")
+
+    def test_sigint_to_a_single_process_ends_it_in_order(self):
+        process = self.start(*self.LONG, "--set", "training.micro_batch_size=12", ranks=0)
+        self.wait_for_step()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
+
+    def test_sigusr1_to_mpirun_ends_all_ranks_in_order(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
+        self.wait_until_gone()
+
+    def test_ctrl_c_to_mpirun_leaves_nothing_behind(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WITHIN)
+        self.assertNotEqual(process.returncode, 0)
+        self.wait_until_gone()
+
+    def test_a_killed_rank_takes_the_others_down(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        os.kill(int(self.processes()[-1]), signal.SIGKILL)
+        process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 128 + signal.SIGKILL)
+        self.wait_until_gone()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

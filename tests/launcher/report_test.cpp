@@ -1,0 +1,132 @@
+#include "launcher/report.h"
+
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using testing::HasSubstr;
+
+ComparedBytes& category(RankMemory& memory, Category which) { return memory.categories[static_cast<int>(which)]; }
+
+RankMemory rank_memory(int rank, int64_t bytes) {
+  RankMemory memory;
+  memory.rank = rank;
+  category(memory, Category::parameters) = {bytes, bytes};
+  category(memory, Category::activations) = {2000, 1990};
+  memory.total = {bytes + 2000, bytes + 1990};
+  memory.process_peak = {bytes + 70'000'000, bytes + 71'000'000};
+  memory.process_baseline = 60'000'000;
+  return memory;
+}
+
+Report sample() {
+  Report report;
+  report.version = "1.2.3";
+  report.world_size = 2;
+  report.stage = 3;
+  report.device = "cpu";
+  report.threads = 1;
+  report.parameters = 1234567;
+  report.memory = {rank_memory(0, 1 << 20), rank_memory(1, 3 << 20)};
+  report.communication.all_gather = {.calls = 7, .bytes_sent = 1400, .predicted_bytes_sent = 1400, .seconds = 0.5};
+  report.steps = {.count = 5, .first_loss = 5.5, .last_loss = 4.5, .last_validation_loss = {}, .median_seconds = 0.1,
+                  .tokens_per_second = 1280, .startup_seconds = 0.9};
+  return report;
+}
+
+std::vector<std::string> keys_of(const Json& json) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  return keys;
+}
+
+TEST(Report, HasTheDocumentedKeysInTheirOrder) {
+  const Json json = Json::parse(report_json(sample()));
+  using testing::ElementsAre;
+  EXPECT_THAT(keys_of(json), ElementsAre("version", "world_size", "stage", "device", "threads", "parameters", "memory",
+                                         "communication", "steps"));
+  const Json& rank = json["memory"][1];
+  EXPECT_THAT(keys_of(rank), ElementsAre("rank", "categories", "total", "process_peak"));
+  EXPECT_THAT(keys_of(rank["categories"]), ElementsAre("parameters", "gradients", "optimizer", "gathered", "communication",
+                                                       "activations", "workspace", "unscoped", "host", "disk"));
+  EXPECT_EQ(rank["rank"], 1);
+  EXPECT_EQ(rank["categories"]["activations"], Json::parse(R"({"predicted": 2000, "measured": 1990})"));
+  EXPECT_EQ(rank["total"], Json::parse(R"({"predicted": 3147728, "measured": 3147718})"));
+  EXPECT_EQ(rank["process_peak"], Json::parse(R"({"predicted": 73145728, "measured": 74145728, "baseline": 60000000})"));
+  EXPECT_THAT(keys_of(json["communication"]), ElementsAre("all_gather", "reduce_scatter", "all_reduce", "control"));
+  EXPECT_EQ(json["communication"]["all_gather"],
+            Json::parse(R"({"calls": 7, "bytes_sent": 1400, "predicted_bytes_sent": 1400, "seconds": 0.5})"));
+  EXPECT_EQ(json["steps"], Json::parse(R"({"count": 5, "first_loss": 5.5, "last_loss": 4.5, "last_validation_loss": null,
+      "median_seconds": 0.1, "tokens_per_second": 1280.0, "startup_seconds": 0.9})"));
+}
+
+TEST(Report, BytesAreExactAndWhatIsNotFiniteIsNull) {
+  Report report = sample();
+  report.parameters = (int64_t{1} << 53) + 1;
+  report.steps.last_validation_loss = 2.25;
+  report.steps.last_loss = std::numeric_limits<double>::quiet_NaN();
+  const Json json = Json::parse(report_json(report));
+  EXPECT_EQ(json["parameters"].get<int64_t>(), (int64_t{1} << 53) + 1);
+  EXPECT_EQ(json["steps"]["last_validation_loss"], 2.25);
+  EXPECT_TRUE(json["steps"]["last_loss"].is_null());
+}
+
+TEST(Report, APlanHasNothingMeasured) {
+  const std::string text = plan_json(sample().memory, sample().communication);
+  EXPECT_THAT(text, testing::Not(HasSubstr("measured")));
+  const Json json = Json::parse(text);
+  EXPECT_THAT(keys_of(json), testing::ElementsAre("memory", "communication"));
+  EXPECT_EQ(json["memory"][0]["total"], Json::parse(R"({"predicted": 1050576})"));
+  EXPECT_EQ(json["memory"][0]["process_peak"], Json::parse(R"({"predicted": 71048576, "baseline": 60000000})"));
+  EXPECT_EQ(json["communication"]["all_gather"], Json::parse(R"({"calls": 7, "predicted_bytes_sent": 1400})"));
+}
+
+TEST(Report, TheTableShowsRankZeroAndTheWorstRank) {
+  Report report = sample();
+  report.memory.push_back(rank_memory(2, 2 << 20));
+  const std::string table = comparison_table(report);
+  EXPECT_THAT(table, HasSubstr("memory of rank 0"));
+  EXPECT_THAT(table, HasSubstr("memory of rank 1"));
+  EXPECT_THAT(table, testing::Not(HasSubstr("memory of rank 2")));
+  EXPECT_THAT(table, testing::ContainsRegex("parameters +1,048,576 +1.00 MiB +1,048,576 +1.00 MiB +0\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("activations +2,000 +1.95 KiB +1,990 +1.94 KiB +-10 \\(-0.5 %\\)\n"));
+  EXPECT_THAT(table, testing::Not(HasSubstr("optimizer")));  // no bytes
+  EXPECT_THAT(table, testing::ContainsRegex("all-gather +7 +1,400 +1,400 +0 +0.500\n"));
+}
+
+TEST(Report, ThePredictionShowsNoMeasuredColumn) {
+  const std::string table = prediction_table(sample().memory);
+  EXPECT_THAT(table, testing::ContainsRegex("total +1,050,576 +1.00 MiB\n"));
+  EXPECT_THAT(table, testing::Not(HasSubstr("measured")));
+}
+
+TEST(Report, LinesOfTablesHaveAtMost100Columns) {
+  Report report = sample();
+  const int64_t large = int64_t{1} << 43;
+  category(report.memory[0], Category::communication) = {large, 2 * large + 123};
+  report.memory[0].process_peak = {large, 3 * large};
+  report.communication.reduce_scatter = {.calls = 1'000'000'000, .bytes_sent = large, .predicted_bytes_sent = 0, .seconds = 1e6};
+  std::istringstream lines(comparison_table(report));
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100u) << line;
+}
+
+TEST(Report, ATableWithoutRankZeroIsTheCallersBug) { EXPECT_THROW(prediction_table({}), Error); }
+
+TEST(ReadableBytes, HaveTheLargestFittingUnit) {
+  EXPECT_EQ(readable_bytes(0), "0 B");
+  EXPECT_EQ(readable_bytes(1023), "1023 B");
+  EXPECT_EQ(readable_bytes(1536), "1.50 KiB");
+  EXPECT_EQ(readable_bytes(int64_t{6} << 30), "6.00 GiB");
+  EXPECT_EQ(readable_bytes(-2048), "-2.00 KiB");
+}
+
+}  // namespace
+}  // namespace zerorun

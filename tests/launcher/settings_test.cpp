@@ -1,0 +1,151 @@
+#include "launcher/settings.h"
+
+#include <gmock/gmock.h>
+
+#include "launcher/settings_schema.h"
+#include "tests/launcher/expect_error.h"
+#include "tests/launcher/temporary_folder.h"
+
+namespace zerorun {
+namespace {
+
+constexpr const char* kSmall = R"(
+model: {preset: 124m}
+data: {train: text.txt}
+training: {steps: 100, global_batch_size: 8, micro_batch_size: 4, seq_len: 64}
+optimizer: {lr: 1e-3}
+)";
+
+Settings read(const std::string& yaml, const std::vector<Override>& overrides = {}) {
+  const TemporaryFolder folder;
+  return read_settings(folder.write("small.yaml", yaml), overrides);
+}
+
+TEST(Settings, TakeDefaultsForWhatIsNotGiven) {
+  const Settings settings = read(kSmall);
+  EXPECT_EQ(settings.run.name, "small");
+  EXPECT_EQ(settings.run.dir, "runs/small");
+  EXPECT_EQ(settings.run.seed, 42);
+  EXPECT_EQ(settings.run.threads, std::nullopt);
+  EXPECT_EQ(settings.model.preset, "124m");
+  EXPECT_EQ(settings.model.vocab_size, std::nullopt);
+  EXPECT_EQ(settings.data.train, std::vector<std::string>{"text.txt"});
+  EXPECT_EQ(settings.training.max_norm, 1.0);
+  EXPECT_EQ(settings.optimizer.betas, (std::array{0.9, 0.95}));
+  EXPECT_EQ(settings.zero_optimization.stage, 3);
+  EXPECT_EQ(settings.memory.limit, std::nullopt);
+}
+
+TEST(Settings, ReadEveryKeyOfTheSchema) {
+  const Settings settings = read(R"(
+run: {name: n, dir: out/n, seed: 7, determinism: strict, device: cpu, threads: 2}
+model: {family: gpt2, preset: null, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 8,
+        intermediate_size: 512, max_position_embeddings: 64, tie_word_embeddings: false, layer_norm_eps: 1e-6}
+data: {train: [a.txt, "b/*.txt"], validation: 0.1, format: tokens_uint16}
+training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, max_norm: 0.5, eval_interval: 2, eval_batches: 0}
+optimizer: {name: SGD, lr: 0.5, betas: [0.8, 0.99], eps: 1e-7, weight_decay: 0, momentum: 0.5}
+lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
+zero_optimization: {stage: 1, prefetch: 2}
+comm: {backend: mpi, timeout_seconds: 10m}
+metrics: {log_freq: 1}
+memory: {limit: 1.5GiB, fail_if_predicted_over: false}
+)");
+  for (const Field& field : settings_schema()) EXPECT_NE(settings.origins.at(field.key()), "default") << field.key();
+  EXPECT_EQ(settings.run.determinism, Settings::Determinism::strict);
+  EXPECT_EQ(settings.run.threads, 2);
+  EXPECT_EQ(settings.model.tie_word_embeddings, false);
+  EXPECT_EQ(settings.model.layer_norm_eps, 1e-6);
+  EXPECT_EQ(settings.data.train, (std::vector<std::string>{"a.txt", "b/*.txt"}));
+  EXPECT_EQ(std::get<double>(settings.data.validation), 0.1);
+  EXPECT_EQ(settings.data.format, Settings::Format::tokens_uint16);
+  EXPECT_EQ(settings.optimizer.name, Settings::OptimizerName::sgd);
+  EXPECT_EQ(settings.optimizer.betas, (std::array{0.8, 0.99}));
+  EXPECT_EQ(settings.lr_scheduler.name, Settings::Schedule::linear);
+  EXPECT_EQ(settings.comm.timeout_seconds, 600);
+  EXPECT_EQ(settings.memory.limit, int64_t{3} << 29);
+  EXPECT_FALSE(settings.memory.fail_if_predicted_over);
+}
+
+TEST(Settings, AnEmptySectionHasItsDefaults) { EXPECT_EQ(read(std::string(kSmall) + "metrics:\n").metrics.log_freq, 10); }
+
+TEST(Settings, ALaterOverrideWins) {
+  const Settings settings = read(kSmall, {{"training.steps", "5"}, {"training.steps", "6"}, {"optimizer.betas", "[0.5, 0.6]"}});
+  EXPECT_EQ(settings.training.steps, 6);
+  EXPECT_EQ(settings.optimizer.betas, (std::array{0.5, 0.6}));
+}
+
+TEST(Settings, AnOverrideRepairsABadValueOfTheFile) {
+  const std::string bad = std::string(kSmall) + "comm: {backend: smoke}\n";
+  message_of(ErrorKind::configuration, [&] { read(bad); });
+  EXPECT_EQ(read(bad, {{"comm.backend", "mpi"}}).comm.backend, Settings::Backend::mpi);
+}
+
+TEST(Settings, ValuesKnowWhereTheyComeFrom) {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("small.yaml", kSmall);
+  const Settings settings = read_settings(path, {{"training.steps", "5"}});
+  EXPECT_EQ(settings.origins.at("optimizer.lr"), path + ":5:17");
+  EXPECT_EQ(settings.origins.at("training.steps"), "--set training.steps");
+  EXPECT_EQ(settings.origins.at("run.seed"), "default");
+}
+
+// The awkward values: text that would read as something else, numbers without a short decimal form.
+TEST(Settings, TheResolvedConfigurationReadsBackEqual) {
+  const Settings settings = read(kSmall, {{"data.validation", "\"0.5\""},
+                                          {"data.train", R"(["null", 'a "b" \c', "#x", "- y", 12, ./z.txt, "a: b", "ü.txt"])"},
+                                          {"model.preset", "\"null\""},
+                                          {"run.name", "\"7: x # y\""},
+                                          {"optimizer.lr", "0.1234567890123456789"},
+                                          {"optimizer.eps", "3e-310"},
+                                          {"run.seed", "9223372036854775807"},
+                                          {"run.threads", "3"},
+                                          {"memory.limit", "1048577"},
+                                          {"comm.timeout_seconds", "2h"}});
+  ASSERT_EQ(settings.data.train.size(), 8u);
+  EXPECT_EQ(std::get<std::string>(settings.data.validation), "0.5");
+  const Settings again = read(resolved_yaml(settings));
+  EXPECT_TRUE(again == settings) << resolved_yaml(settings) << resolved_yaml(again);
+  EXPECT_EQ(again.training.steps, 100);
+}
+
+TEST(Settings, TheResolvedConfigurationShowsEachOrigin) {
+  const std::string text = resolved_yaml(read(kSmall, {{"training.steps", "5"}}));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  steps: 5 +# --set training.steps\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  lr: 0.001 +# [^\n]*small.yaml:5:17\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  seed: 42 +# default\n"));
+}
+
+TEST(Settings, TheFingerprintFollowsEveryValueAndNoOrigin) {
+  const Settings settings = read(kSmall);
+  Settings moved = settings;
+  moved.origins.clear();
+  EXPECT_EQ(fingerprint(settings), fingerprint(moved));
+  EXPECT_EQ(fingerprint(settings), fingerprint(read(kSmall, {{"training.steps", "100"}})));
+  const std::vector<Override> changes = {{"run.seed", "43"},
+                                         {"training.steps", "101"},
+                                         {"optimizer.lr", "1.0000000000000002e-3"},
+                                         {"data.validation", "0.5"},
+                                         {"model.tie_word_embeddings", "true"},
+                                         {"zero_optimization.stage", "2"}};
+  for (const Override& change : changes) {
+    EXPECT_NE(fingerprint(settings), fingerprint(read(kSmall, {change}))) << change.key;
+  }
+}
+
+TEST(CheckWorld, AcceptsTheBatchThatDivides) {
+  const Settings settings = read(kSmall);
+  EXPECT_NO_THROW(check_world(settings, 2));
+}
+
+TEST(CheckWorld, PrintsTheSumAndWhatWouldDo) {
+  const Settings settings = read(kSmall, {{"training.global_batch_size", "12"}, {"training.micro_batch_size", "5"}});
+  EXPECT_EQ(message_of(ErrorKind::configuration, [&] { check_world(settings, 2); }),
+            "--set training.global_batch_size: training.global_batch_size is 12, but micro_batch_size 5 x 2 ranks = 10: "
+            "set global_batch_size to 10, or micro_batch_size to 6");
+  EXPECT_THAT(message_of(ErrorKind::configuration, [&] { check_world(read(kSmall), 1); }),
+              testing::HasSubstr("micro_batch_size 4 x 1 rank = 4: set global_batch_size to 4, or micro_batch_size to 8, "
+                                 "or the number of ranks to 2"));
+}
+
+}  // namespace
+}  // namespace zerorun

@@ -1,0 +1,168 @@
+// Faults that the parity tests must see, injected between the engine and what it uses.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <vector>
+
+#include "comm/thread_communicator.h"
+#include "tests/zero/tolerances.h"
+#include "tests/zero/world.h"
+#include "zero/schedule.h"
+
+namespace zerorun::testing {
+namespace {
+
+class Forwarding : public Communicator {
+ public:
+  explicit Forwarding(Communicator& inner) : inner_(inner) {}
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  Work all_gather(Span slice, Span full) override { return inner_.all_gather(slice, full); }
+  Work reduce_scatter(Span full, Span slice, Span scratch) override { return inner_.reduce_scatter(full, slice, scratch); }
+  Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
+  void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
+  at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
+
+ protected:
+  Communicator& inner_;
+};
+
+// Divides once more by N, as who takes the mean of what is already one.
+class MeanOfMeans final : public Forwarding {
+ public:
+  using Forwarding::Forwarding;
+  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+    inner_.reduce_scatter(full, slice, scratch).wait();
+    auto* values = static_cast<float*>(slice.data);
+    for (int64_t i = 0; i < slice.count; ++i) values[i] /= static_cast<float>(size());
+    return {};
+  }
+};
+
+// The n-th reduction of the run keeps this rank's own part.
+class SkippedReduce final : public Forwarding {
+ public:
+  using Forwarding::Forwarding;
+  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+    if (++calls_ != 2) return inner_.reduce_scatter(full, slice, scratch);
+    std::vector<char> own(slice.bytes());
+    std::memcpy(own.data(), full.slice(rank(), size()).data, own.size());
+    inner_.reduce_scatter(full, slice, scratch).wait();
+    std::memcpy(slice.data, own.data(), own.size());
+    return {};
+  }
+
+ private:
+  int calls_ = 0;
+};
+
+// From the second step on delivers what the same gather of the step before delivered.
+class StaleGather final : public Forwarding {
+ public:
+  StaleGather(Communicator& inner, size_t gathers_per_step) : Forwarding(inner), gathers_per_step_(gathers_per_step) {}
+  Work all_gather(Span slice, Span full) override {
+    inner_.all_gather(slice, full).wait();
+    const auto* data = static_cast<char*>(full.data);
+    delivered_.emplace_back(data, data + full.bytes());
+    if (delivered_.size() > gathers_per_step_ && delivered_.size() <= 2 * gathers_per_step_) {
+      std::memcpy(full.data, delivered_[delivered_.size() - 1 - gathers_per_step_].data(), full.bytes());
+    }
+    return {};
+  }
+
+ private:
+  size_t gathers_per_step_;
+  std::vector<std::vector<char>> delivered_;
+};
+
+class SameSamplesOnEveryRank final : public BatchSource {
+ public:
+  explicit SameSamplesOnEveryRank(const BatchSource& inner) : inner_(inner) {}
+  Batch train(int64_t step, int64_t, int64_t count) const override { return inner_.train(step, 0, count); }
+  int64_t validation_windows() const override { return inner_.validation_windows(); }
+  Batch validation(int64_t first, int64_t count) const override { return inner_.validation(first, count); }
+
+ private:
+  const BatchSource& inner_;
+};
+
+// Updates with half the gradient.
+class HalfGradient final : public Optimizer {
+ public:
+  explicit HalfGradient(const Optimizer& inner) : inner_(inner) {}
+  int state_count() const override { return inner_.state_count(); }
+  void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
+    auto half = arguments;
+    half.gradient_scale /= 2;
+    inner_.update(slice, half);
+  }
+
+ private:
+  const Optimizer& inner_;
+};
+
+// Two ranks at stage 3 with a fault, held against one rank without it, as the parity tests do.
+class NegativeControl : public ::testing::TestWithParam<bool> {
+ protected:
+  NegativeControl() {
+    sound_.sgd = GetParam();
+    sound_.lr = sound_.sgd ? 0.1 : 1e-3;
+    sound_.ranks = 2;
+    sound_.stage = 3;
+  }
+
+  std::string disagreement(const TrainingCase& test) const {
+    auto one_rank = sound_;
+    one_rank.ranks = 1;
+    one_rank.stage = 0;
+    return first_disagreement(train(test), train(one_rank), test.sgd);
+  }
+
+  TrainingCase sound_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Optimizers, NegativeControl, ::testing::Bool(), [](const auto& info) { return info.param ? "Sgd" : "AdamW"; });
+
+TEST_P(NegativeControl, WithoutAFaultNothingIsSeen) { EXPECT_EQ(disagreement(sound_), ""); }
+
+TEST_P(NegativeControl, AGradientWrongByTheNumberOfRanksIsSeen) {
+  auto test = sound_;
+  test.wrap_communicator = [](Communicator& inner) { return std::make_unique<MeanOfMeans>(inner); };
+  EXPECT_NE(disagreement(test), "");
+}
+
+TEST_P(NegativeControl, ASkippedReduceIsSeen) {
+  auto test = sound_;
+  test.wrap_communicator = [](Communicator& inner) { return std::make_unique<SkippedReduce>(inner); };
+  EXPECT_NE(disagreement(test), "");
+}
+
+TEST_P(NegativeControl, AStaleGatherIsSeen) {
+  auto test = sound_;
+  const Model model = make_gpt2(test.config);
+  const size_t gathers = Schedule::training(model, Sharding::of_stage(3), 1).gathered.size();
+  // Reading the gradients after the first step gathers every group once more.
+  test.wrap_communicator = [=, groups = model.groups().size()](Communicator& inner) {
+    return std::make_unique<StaleGather>(inner, gathers + groups);
+  };
+  EXPECT_NE(disagreement(test), "");
+}
+
+TEST_P(NegativeControl, SamplesThatAreNotDealtToTheRanksAreSeen) {
+  auto test = sound_;
+  test.wrap_batches = [](const BatchSource& inner, int) { return std::make_unique<SameSamplesOnEveryRank>(inner); };
+  EXPECT_NE(disagreement(test), "");
+}
+
+TEST(NegativeControlOfTheUpdate, AnUpdateWithHalfTheGradientIsSeenWithSgd) {
+  TrainingCase sound;
+  sound.sgd = true;
+  sound.lr = 0.1;
+  auto test = sound;
+  test.wrap_optimizer = [](const Optimizer& inner) { return std::make_unique<HalfGradient>(inner); };
+  EXPECT_NE(first_disagreement(train(test), train(sound), true), "");
+}
+
+}  // namespace
+}  // namespace zerorun::testing

@@ -1,0 +1,108 @@
+// Every way of running the same step gives the same bits; and they are the right ones.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "comm/thread_communicator.h"
+#include "tests/zero/tolerances.h"
+#include "tests/zero/world.h"
+
+namespace zerorun::testing {
+namespace {
+
+struct Variant {
+  bool tied;
+  bool sgd;
+};
+
+std::string name_of_variant(const ::testing::TestParamInfo<Variant>& info) {
+  return std::string(info.param.tied ? "Tied" : "Untied") + (info.param.sgd ? "Sgd" : "AdamW");
+}
+
+class OneTruth : public ::testing::TestWithParam<Variant> {
+ protected:
+  TrainingCase make(int stage, int ranks) const {
+    TrainingCase test;
+    test.config = tiny_gpt2(GetParam().tied);
+    test.sgd = GetParam().sgd;
+    test.lr = test.sgd ? 0.1 : 1e-3;
+    test.stage = stage;
+    test.ranks = ranks;
+    return test;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(All, OneTruth, ::testing::Values(Variant{true, false}, Variant{true, true}, Variant{false, false}, Variant{false, true}),
+                         name_of_variant);
+
+TEST_P(OneTruth, StagesGiveTheSameBitsAtEveryNumberOfRanks) {
+  for (int ranks = 1; ranks <= 4; ++ranks) {
+    const auto whole = train(make(0, ranks));
+    for (int stage = 1; stage <= 3; ++stage) {
+      EXPECT_EQ(first_difference(train(make(stage, ranks)), whole), "") << "stage " << stage << ", " << ranks << " ranks";
+    }
+  }
+}
+
+TEST_P(OneTruth, ThePrefetchDepthChangesNoBit) {
+  const auto reference = train(make(3, 2));
+  for (const int prefetch : {0, 2, 7}) {
+    auto test = make(3, 2);
+    test.prefetch = prefetch;
+    EXPECT_EQ(first_difference(train(test), reference), "") << "prefetch " << prefetch;
+  }
+}
+
+TEST_P(OneTruth, TwoThreadsGiveTheSameBitsAtEveryStage) {
+  auto test = make(0, 2);
+  test.threads = 2;
+  const auto whole = train(test);
+  for (test.stage = 1; test.stage <= 3; ++test.stage) EXPECT_EQ(first_difference(train(test), whole), "") << "stage " << test.stage;
+}
+
+TEST_P(OneTruth, OneRankAgreesWithPlainLibTorch) {
+  const auto test = make(0, 1);
+  EXPECT_EQ(first_disagreement(train(test), train_plainly(test), test.sgd), "");
+}
+
+TEST_P(OneTruth, NumbersOfRanksAgreeAtEqualGlobalBatch) {
+  const auto one = train(make(0, 1));
+  for (int ranks = 2; ranks <= 4; ++ranks) EXPECT_EQ(first_disagreement(train(make(3, ranks)), one, GetParam().sgd), "") << ranks << " ranks";
+}
+
+TEST_P(OneTruth, AFreshModelIsTheSameAtEveryWorldSize) {
+  auto test = make(0, 1);
+  test.steps = 0;
+  test.global_batch_size = 24;
+  const auto reference = train(test);
+  for (const int ranks : {1, 2, 3, 4, 8}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      test.ranks = ranks;
+      test.stage = stage;
+      EXPECT_EQ(train(test).weights, reference.weights) << ranks << " ranks, stage " << stage;
+    }
+  }
+}
+
+TEST_P(OneTruth, TrainingLowersTheLossOfOneBatchSeenAgainAndAgain) {
+  auto test = make(3, 2);
+  test.steps = 30;
+  test.lr = GetParam().sgd ? 0.03 : 1e-2;
+  test.wrap_batches = [](const BatchSource& inner, int) -> std::unique_ptr<BatchSource> {
+    struct Same final : BatchSource {
+      explicit Same(const BatchSource& source) : inner(source) {}
+      Batch train(int64_t, int64_t first, int64_t count) const override { return inner.train(0, first, count); }
+      int64_t validation_windows() const override { return inner.validation_windows(); }
+      Batch validation(int64_t first, int64_t count) const override { return inner.validation(first, count); }
+      const BatchSource& inner;
+    };
+    return std::make_unique<Same>(inner);
+  };
+  const auto result = train(test);
+  EXPECT_NEAR(result.losses.front(), std::log(77.0), 0.2);
+  EXPECT_LT(result.losses.back(), result.losses.front() - 0.3);
+}
+
+}  // namespace
+}  // namespace zerorun::testing

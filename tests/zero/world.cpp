@@ -1,0 +1,122 @@
+#include "tests/zero/world.h"
+
+#include <ATen/ATen.h>
+
+#include <cmath>
+#include <cstring>
+
+#include "comm/thread_communicator.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "core/threads.h"
+#include "zero/evaluation.h"
+
+namespace zerorun::testing {
+namespace {
+
+using Values = std::map<std::string, std::vector<float>>;
+
+Values read(Engine& engine, ParamGroup::Content content) {
+  Values values;
+  engine.for_each_parameter(
+      [&](const Parameter& parameter, const at::Tensor& value) {
+        const auto flat = value.contiguous();
+        const auto* data = flat.const_data_ptr<float>();
+        values[parameter.name] = {data, data + flat.numel()};
+      },
+      content);
+  return values;
+}
+
+std::string first_difference(const Values& a, const Values& b, const std::string& what) {
+  if (a.size() != b.size()) return what + ": other names";
+  for (const auto& [name, values] : a) {
+    const auto& others = b.at(name);
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::memcmp(&values[i], &others[i], sizeof(float)) != 0) {
+        return fmt::format("{} {}[{}]: {} and {}", what, name, i, values[i], others[i]);
+      }
+    }
+  }
+  return {};
+}
+
+void run_rank(const TrainingCase& test, Communicator& inner, const Model& model, TrainingResult& result) {
+  set_compute_threads(test.threads);
+  const auto wrapped = test.wrap_communicator ? test.wrap_communicator(inner) : nullptr;
+  Communicator& communicator = wrapped ? *wrapped : inner;
+  const auto plain_optimizer = optimizer_of(test);
+  const auto wrapped_optimizer = test.wrap_optimizer ? test.wrap_optimizer(*plain_optimizer) : nullptr;
+  const CountedBatches counted(test.config.vocab_size, test.seq_len, test.global_batch_size);
+  const auto wrapped_batches = test.wrap_batches ? test.wrap_batches(counted, inner.rank()) : nullptr;
+  const BatchSource& batches = wrapped_batches ? *wrapped_batches : static_cast<const BatchSource&>(counted);
+
+  MemoryLedger ledger;
+  EngineOptions options;
+  options.sharding = Sharding::of_stage(test.stage);
+  options.prefetch = test.prefetch;
+  options.max_norm = test.max_norm;
+  Engine engine(model, communicator, wrapped_optimizer ? *wrapped_optimizer : *plain_optimizer, ledger, options);
+  const int64_t own = test.global_batch_size / test.ranks;
+  TrainingResult mine;
+  for (int64_t step = 0; step < test.steps; ++step) {
+    const MemoryScope scope(ledger, Category::activations);
+    const auto step_result = engine.train_step(batches.train(step, inner.rank() * own, own), test.lr);
+    mine.losses.push_back(step_result.loss);
+    mine.norms.push_back(step_result.gradient_norm);
+    if (step == 0) mine.first_gradients = read(engine, ParamGroup::Content::gradients);
+  }
+  mine.gradients = read(engine, ParamGroup::Content::gradients);
+  mine.weights = read(engine, ParamGroup::Content::parameters);
+  mine.validation_loss = evaluate_split(engine, communicator, batches, own, 0, ledger);
+  if (inner.rank() == 0) result = std::move(mine);
+}
+
+}  // namespace
+
+Batch CountedBatches::make(int64_t first, int64_t count) const {
+  Batch batch{at::empty({count, seq_len_}, at::kLong), at::empty({count, seq_len_}, at::kLong), first};
+  auto* tokens = batch.tokens.data_ptr<int64_t>();
+  auto* targets = batch.targets.data_ptr<int64_t>();
+  for (int64_t i = 0; i < count * seq_len_; ++i) {
+    const auto sample = static_cast<uint32_t>(first + i / seq_len_), place = static_cast<uint32_t>(i % seq_len_);
+    const auto words = philox4x32_10({sample, place, 0, 0}, {7, 7});
+    tokens[i] = words[0] % vocabulary_;
+    targets[i] = words[1] % vocabulary_;
+  }
+  return batch;
+}
+
+std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test) {
+  if (test.sgd) return make_sgd({.momentum = 0.9, .weight_decay = 0.1});
+  return make_adamw({.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1});
+}
+
+TrainingResult train(const TrainingCase& test) {
+  const Model model = make_gpt2(test.config);
+  TrainingResult result;
+  run_ranks(test.ranks, [&](Communicator& communicator) { run_rank(test, communicator, model, result); });
+  return result;
+}
+
+std::string first_difference(const TrainingResult& a, const TrainingResult& b) {
+  for (size_t i = 0; i < a.losses.size(); ++i) {
+    if (a.losses[i] != b.losses[i]) return fmt::format("loss of step {}: {} and {}", i, a.losses[i], b.losses[i]);
+    if (a.norms[i] != b.norms[i]) return fmt::format("norm of step {}: {} and {}", i, a.norms[i], b.norms[i]);
+  }
+  if (a.validation_loss != b.validation_loss) return fmt::format("validation loss: {} and {}", a.validation_loss, b.validation_loss);
+  auto difference = first_difference(a.first_gradients, b.first_gradients, "first gradient");
+  if (difference.empty()) difference = first_difference(a.gradients, b.gradients, "gradient");
+  return difference.empty() ? first_difference(a.weights, b.weights, "weight") : difference;
+}
+
+double relative_l2(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    norm += std::pow(static_cast<double>(b[i]), 2);
+  }
+  return std::sqrt(difference / std::max(norm, 1e-30));
+}
+
+}  // namespace zerorun::testing

@@ -1,0 +1,86 @@
+// A small GPT-2 and what a test needs to train it on thread ranks.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "core/data/batches.h"
+#include "core/models/gpt2.h"
+#include "zero/engine.h"
+
+namespace zerorun::testing {
+
+inline Gpt2Config tiny_gpt2(bool tied) {
+  return {.vocab_size = 77,
+          .hidden_size = 48,
+          .num_hidden_layers = 3,
+          .num_attention_heads = 3,
+          .intermediate_size = 130,
+          .max_position_embeddings = 40,
+          .tie_word_embeddings = tied,
+          .layer_norm_eps = 1e-5};
+}
+
+// Global samples from counters: the same at every number of ranks.
+class CountedBatches : public BatchSource {
+ public:
+  CountedBatches(int64_t vocabulary, int64_t seq_len, int64_t global_batch_size)
+      : vocabulary_(vocabulary), seq_len_(seq_len), global_batch_size_(global_batch_size) {}
+
+  Batch train(int64_t step, int64_t first, int64_t count) const override { return make(step * global_batch_size_ + first, count); }
+  int64_t validation_windows() const override { return global_batch_size_; }
+  Batch validation(int64_t first, int64_t count) const override { return make(first, count); }
+
+  Batch make(int64_t first, int64_t count) const;
+
+ private:
+  int64_t vocabulary_, seq_len_, global_batch_size_;
+};
+
+struct TrainingCase {
+  Gpt2Config config = tiny_gpt2(true);
+  int stage = 0;
+  int ranks = 1;
+  int threads = 1;
+  int prefetch = 1;
+  int64_t steps = 5;
+  int64_t global_batch_size = 12;
+  int64_t seq_len = 37;
+  double lr = 1e-2;
+  double max_norm = 1.0;
+  bool sgd = false;
+
+  // Put between the engine and what it uses: how faults are injected. Null: nothing in between.
+  std::function<std::unique_ptr<Communicator>(Communicator&)> wrap_communicator;
+  std::function<std::unique_ptr<Optimizer>(const Optimizer&)> wrap_optimizer;
+  std::function<std::unique_ptr<BatchSource>(const BatchSource&, int rank)> wrap_batches;
+};
+
+// What a training leaves, from rank 0.
+struct TrainingResult {
+  std::vector<double> losses, norms;
+  double validation_loss = 0;
+  std::map<std::string, std::vector<float>> weights;    // after the last step
+  std::map<std::string, std::vector<float>> gradients;  // of the last step
+  std::map<std::string, std::vector<float>> first_gradients;
+};
+
+std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test);
+
+// With the engine, on thread ranks.
+TrainingResult train(const TrainingCase& test);
+
+// The same with plain LibTorch: one autograd graph over the whole model, written out here once more, plain
+// cross-entropy, at::_fused_adamw_ or SGD. Global batch on one rank.
+TrainingResult train_plainly(const TrainingCase& test);
+
+// The first name at which two sets of values differ in a bit, with the place; empty where they are equal.
+std::string first_difference(const TrainingResult& a, const TrainingResult& b);
+
+// |a - b| / |b| in the L2 norm.
+double relative_l2(const std::vector<float>& a, const std::vector<float>& b);
+
+}  // namespace zerorun::testing

@@ -1,0 +1,40 @@
+// The prediction: the engine itself, on LibTorch's meta device, whose tensors have shapes and no bytes, with a
+// communicator that pretends to be one rank of many. It needs no peers, and takes milliseconds and a few MB whatever the
+// model. It cannot drift from the code, because it is the code; it never reads a measured figure.
+#pragma once
+#include <cstdint>
+
+#include "comm/counting_communicator.h"
+#include "core/memory.h"
+#include "core/model.h"
+#include "zero/engine.h"
+#include "zero/optimizer.h"
+
+namespace zerorun {
+
+struct Workload {
+  int64_t micro_batch_size = 1;  // samples per rank and step
+  int64_t seq_len = 1;           // tokens per sample
+  int64_t steps = 1;
+  int64_t evaluations = 0;  // passes over a validation split
+  int64_t batches_per_evaluation = 0;
+};
+
+struct DryRunOptions {
+  int rank = 0;
+  int ranks = 1;
+  int threads = 1;  // of the rank: kernels allocate scratch per thread
+  EngineOptions engine;
+  Workload workload;
+};
+
+struct Prediction {
+  MemoryUsage memory;   // of the rank, peaks over the run
+  Traffic traffic;      // of the rank, over the run
+  int64_t padding = 0;  // elements of whole groups that hold no parameter
+};
+
+// Throws Error(configuration) that names the operation where a unit uses one that LibTorch cannot run without data.
+Prediction dry_run(const Model& model, const Optimizer& optimizer, const DryRunOptions& options);
+
+}  // namespace zerorun

@@ -1,0 +1,29 @@
+#include "zero/evaluation.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace zerorun {
+
+int64_t evaluation_batches(int64_t windows, int64_t global_batch_size, int64_t wanted) {
+  const int64_t all = (windows + global_batch_size - 1) / global_batch_size;
+  return wanted > 0 ? std::min(wanted, all) : all;
+}
+
+double evaluate_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
+                      int64_t batches, MemoryLedger& ledger) {
+  ZR_CHECK(source.validation_windows() > 0, "there is no validation split to evaluate");
+  const int64_t global_batch_size = micro_batch_size * communicator.size();
+  LossSum total;
+  for (int64_t b = 0; b < evaluation_batches(source.validation_windows(), global_batch_size, batches); ++b) {
+    const MemoryScope scope(ledger, Category::activations);
+    const auto batch = source.validation(b * global_batch_size + communicator.rank() * micro_batch_size, micro_batch_size);
+    const auto loss = engine.evaluate(batch);
+    total.sum += loss.sum;
+    total.tokens += loss.tokens;
+  }
+  return total.sum / static_cast<double>(total.tokens);
+}
+
+}  // namespace zerorun

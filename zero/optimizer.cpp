@@ -1,0 +1,86 @@
+#include "zero/optimizer.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "zero/flat_kernels.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int64_t kElementsPerTask = 1 << 15;
+
+// Runs body(begin, end, decays) over the slice, the two parts apart.
+template <typename Body>
+void for_each_part(const FlatSlice& slice, Body&& body) {
+  if (!slice.parameter) return;
+  const auto part = [&](int64_t first, int64_t last, bool decays) {
+    at::parallel_for(first, last, kElementsPerTask, [&](int64_t begin, int64_t end) { body(begin, end, decays); });
+  };
+  part(0, slice.decay_count, true);
+  part(slice.decay_count, slice.count, false);
+}
+
+class AdamW final : public Optimizer {
+ public:
+  explicit AdamW(const AdamWOptions& options) : options_(options) {}
+
+  int state_count() const override { return 2; }
+
+  void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
+    const double step = static_cast<double>(arguments.step);
+    const double correction1 = 1 - std::pow(options_.beta1, step), correction2 = 1 - std::pow(options_.beta2, step);
+    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
+      const kernels::AdamWFactors factors{
+          .gradient_scale = static_cast<float>(arguments.gradient_scale),
+          .decay = static_cast<float>(decays ? 1 - arguments.lr * options_.weight_decay : 1),
+          .beta1 = static_cast<float>(options_.beta1),
+          .one_minus_beta1 = static_cast<float>(1 - options_.beta1),
+          .beta2 = static_cast<float>(options_.beta2),
+          .one_minus_beta2 = static_cast<float>(1 - options_.beta2),
+          .step_size = static_cast<float>(arguments.lr / correction1),
+          .inverse_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
+          .eps = static_cast<float>(options_.eps),
+      };
+      kernels::adamw(slice.parameter, slice.gradient, slice.state[0], slice.state[1], begin, end, factors);
+    });
+  }
+
+ private:
+  AdamWOptions options_;
+};
+
+class Sgd final : public Optimizer {
+ public:
+  explicit Sgd(const SgdOptions& options) : options_(options) {}
+
+  int state_count() const override { return options_.momentum != 0 ? 1 : 0; }
+
+  void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
+    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
+      const kernels::SgdFactors factors{
+          .gradient_scale = static_cast<float>(arguments.gradient_scale),
+          .weight_decay = static_cast<float>(decays ? options_.weight_decay : 0),
+          .lr = static_cast<float>(arguments.lr),
+          .momentum = static_cast<float>(options_.momentum),
+      };
+      if (state_count() == 0) {
+        kernels::sgd(slice.parameter, slice.gradient, begin, end, factors);
+      } else {
+        kernels::sgd_momentum(slice.parameter, slice.gradient, slice.state[0], begin, end, factors);
+      }
+    });
+  }
+
+ private:
+  SgdOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adamw(const AdamWOptions& options) { return std::make_unique<AdamW>(options); }
+std::unique_ptr<Optimizer> make_sgd(const SgdOptions& options) { return std::make_unique<Sgd>(options); }
+
+}  // namespace zerorun

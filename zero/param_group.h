@@ -1,0 +1,84 @@
+// A group's parameters on this rank: what is resident by the sharding, and the verbs gather, reshard, reduce, update,
+// publish. Weights are views that stay the same tensors for the whole run; only the memory behind them changes.
+//
+// Bytes resident, P = padded elements, N = ranks, fp32: parameters 4 P or 4 P / N, gradients 4 P or 4 P / N,
+// optimizer 4 P or 4 P / N per state.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "comm/communicator.h"
+#include "core/memory.h"
+#include "core/model.h"
+#include "zero/group_layout.h"
+#include "zero/optimizer.h"
+#include "zero/sharding.h"
+
+namespace zerorun {
+
+// A registered buffer, all zero: its pages are there from the start and the process holds what the ledger says.
+at::Tensor allocate_touched(Communicator& communicator, int64_t bytes);
+
+struct ParamGroupOptions {
+  Sharding sharding;
+  at::Device device = at::kCPU;
+  uint64_t seed = 0;
+  int optimizer_states = 0;
+};
+
+// A place in a slot buffer. `data` is null on the meta device.
+using Slot = void*;
+
+class ParamGroup {
+ public:
+  // Allocates what is resident and fills the parameters from the counters: no rank needs another's, or the whole model.
+  // REQUIRES that `declaration` and `communicator` outlive this.
+  ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger, const ParamGroupOptions& options);
+
+  const ParameterGroup& declaration() const { return declaration_; }
+  const GroupLayout& layout() const { return layout_; }
+  // Leaves that require grad. Readable between gather (or always, if resident) and reshard.
+  const at::Tensor& weight(int parameter) const { return weights_[parameter]; }
+
+  // Collective: starts the all-gather of the slices into `slot` and lets the weights point there. Sends (N-1) slices.
+  Work gather(Slot slot);
+  void reshard();
+
+  // Zeroes the gradient and lets the weights' .grad point there: into `slot` where gradients are sharded.
+  void open_gradients(Slot slot);
+  // Collective: starts the sum of the gradient over ranks, into what the sharding keeps resident.
+  Work reduce(Span scratch);
+
+  // Of the summed gradient in this rank's slice, fp64.
+  double squared_gradient_norm() const;
+  void update(const Optimizer& optimizer, const UpdateArguments& arguments);
+  // Collective: after an update of slices, makes resident full parameters whole again.
+  Work publish();
+
+  enum class Content { parameters, gradients };
+  // Collective: the whole of the flat buffer, a copy of padded_count() elements charged to the caller's scope.
+  at::Tensor read_whole(Content content) const;
+
+ private:
+  void create_views();
+  void initialise();
+  Span whole(const at::Tensor& resident) const;
+  at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
+  void point(at::Storage& storage, void* data) const;
+
+  const ParameterGroup& declaration_;
+  Communicator& communicator_;
+  ParamGroupOptions options_;
+  GroupLayout layout_;
+  at::Tensor parameters_;           // flat, whole or own slice
+  at::Tensor gradients_;            // flat, whole or own slice
+  std::vector<at::Tensor> states_;  // flat, whole or own slice
+  at::Storage weight_storage_;      // what the weights are views of
+  at::Storage gradient_storage_;    // what their .grad are views of
+  std::vector<at::Tensor> weights_;
+  Slot gradient_slot_ = nullptr;
+};
+
+}  // namespace zerorun
