@@ -26,7 +26,7 @@ NOT_OURS = {"build", "runs"}
 MAX_LINES = 300
 ENGINE, ENGINE_MAX_LINES = "zero/engine.cpp", 250
 # Files that may be longer than MAX_LINES, each with its reason.
-LONG_FILES = {}
+LONG_FILES = {"tests/comm/contract_suite.cpp": "the one contract, as one suite for every backend"}
 
 CPP = (".h", ".cpp", ".cu", ".cuh")
 SOURCE = CPP + (".py", ".sh", ".cmake", "CMakeLists.txt")
