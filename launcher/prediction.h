@@ -11,8 +11,8 @@
 namespace zerorun {
 
 // Anonymous memory that LibTorch takes at first use beside tensors: packing buffers of its matrix products, worker
-// threads, autograd. The baseline is taken after the dry run, which has loaded
-// most of it. A constant, found once over several runs, not measured in the run.
+// threads, autograd. The baseline is taken after the dry run, which has loaded most of it. A constant, not measured in
+// the run: one run of 34 M parameters at stage 0 took 0.9 MiB, on a processor with AVX-512; rounded up.
 inline constexpr int64_t kLibraryFirstUse = int64_t{2} << 20;
 
 // Of one rank; every rank's is the same, since slices and batches are equal. `validation_windows` is 0 without a split.
