@@ -29,7 +29,7 @@ struct Span {
 
 // A collective under way. wait() makes the result visible to what this thread runs next and rethrows its error.
 // An empty Work is done. A Work may be dropped without wait(): the collective still happens, in order. REQUIRES: the
-// memory of its spans lives until it is done, also when the caller unwinds.
+// memory of its spans lives until it is done; who unwinds calls Communicator::abandon() first.
 class Work {
  public:
   Work() = default;
@@ -66,6 +66,12 @@ class Communicator {
   // A buffer that collectives read and write without a copy, `bytes` uint8 elements, aligned to 64 bytes, charged to the
   // memory scope of the caller. Collective: every rank asks for the same sizes in the same order.
   virtual at::Tensor allocate(int64_t bytes) = 0;
+
+  // For who frees memory that collectives may still use, above all while an exception unwinds. Returns when none is under
+  // way on this rank, without waiting for peers: one that peers have not joined fails with PeerFailed, and so does every
+  // collective after it. Where nothing is under way, nothing happens. The default is for backends whose Works are done
+  // when they are returned.
+  virtual void abandon() noexcept {}
 
   // Scratch of a reduction to slices of `slice_count` elements: two rounds of one piece per rank.
   int64_t reduce_scratch_bytes(int64_t slice_count, at::ScalarType dtype) const;

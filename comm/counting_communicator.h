@@ -53,6 +53,7 @@ class CountingCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  void abandon() noexcept override { inner_.abandon(); }
 
  private:
   struct Counters;

@@ -10,7 +10,7 @@
 namespace zerorun {
 
 MpiCommunicator::MpiCommunicator(MpiSession& session) : rank_(session.rank()), size_(session.size()) {
-  worker_.submit([this] { transport_ = std::make_unique<MpiTransport>(); }).wait();
+  worker_.submit([this] { transport_ = std::make_unique<MpiTransport>(abandoned_); }).wait();
 }
 
 MpiCommunicator::~MpiCommunicator() {
@@ -53,5 +53,16 @@ void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
 }
 
 at::Tensor MpiCommunicator::allocate(int64_t bytes) { return host_buffer(bytes); }
+
+// The collective under way notices the flag and fails, and all that are queued fail with it. The flag is taken back only
+// where none failed: then none was under way, or it was done in time.
+void MpiCommunicator::abandon() noexcept {
+  abandoned_ = true;
+  try {
+    worker_.submit([this] { abandoned_ = false; }).wait();
+  } catch (const std::exception&) {
+    // What failed is known to who waits for it.
+  }
+}
 
 }  // namespace zerorun

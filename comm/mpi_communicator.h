@@ -3,6 +3,7 @@
 // yields, then sleeps some tens of microseconds at a time, because it shares the cores with the computation.
 // A reduction sends unsummed pieces to the owner of the slice, who sums them in rank order; two rounds are in flight.
 #pragma once
+#include <atomic>
 #include <memory>
 
 #include "comm/communicator.h"
@@ -29,10 +30,12 @@ class MpiCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  void abandon() noexcept override;
 
  private:
   const int rank_;
   const int size_;
+  std::atomic<bool> abandoned_ = false;
   std::unique_ptr<MpiTransport> transport_;  // used on the worker's thread only
   Worker worker_;
 };

@@ -83,10 +83,18 @@ void MpiMessages::wait() {
     if (!has_error) check_mpi(result, "MPI_Testsome");
     for (int i = 0; i < now; ++i) check_completed(completed[i], statuses[i], has_error);
     done += now;
+    if (done < total && abandoned_) cancel();
     now > 0 ? backoff.reset() : backoff.pause();
   }
   requests_.clear();
   expected_.clear();
+}
+
+void MpiMessages::cancel() {
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (expected_[i].incoming && requests_[i] != MPI_REQUEST_NULL) MPI_Cancel(&requests_[i]);
+  }
+  throw PeerFailed(ErrorKind::stopped, "this rank gave up the collective before its peers joined it");
 }
 
 void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_error) const {
@@ -102,7 +110,7 @@ void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_
   }
 }
 
-MpiTransport::MpiTransport() {
+MpiTransport::MpiTransport(const std::atomic<bool>& abandoned) : abandoned_(abandoned) {
   check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &communicator_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
@@ -112,7 +120,7 @@ MpiTransport::MpiTransport() {
 MpiTransport::~MpiTransport() { MPI_Comm_free(&communicator_); }
 
 void MpiTransport::gather(Collective kind, Span slice, Span full) {
-  MpiMessages messages(communicator_, tag_of(kind, full.dtype));
+  MpiMessages messages(communicator_, tag_of(kind, full.dtype), abandoned_);
   const int64_t bytes = slice.bytes();
   for (int64_t begin = 0; begin < bytes; begin += kMessageBytes) {
     const int64_t length = std::min(kMessageBytes, bytes - begin);
@@ -131,7 +139,7 @@ void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch,
   if (slice.count == 0) return;
   const int64_t piece = piece_bytes / static_cast<int64_t>(c10::elementSize(full.dtype));
   const int64_t rounds = (slice.count + piece - 1) / piece;
-  const MpiMessages none(communicator_, tag_of(kind, full.dtype));
+  const MpiMessages none(communicator_, tag_of(kind, full.dtype), abandoned_);
   Round in_flight[2] = {{none, static_cast<char*>(scratch)}, {none, static_cast<char*>(scratch) + size_ * piece_bytes}};
   const auto start = [&](int64_t round) { send_pieces(in_flight[round % 2], full, round * piece, piece); };
   const auto finish = [&](int64_t round) { sum_pieces(in_flight[round % 2], full, slice, round * piece, piece); };

@@ -3,6 +3,7 @@
 #pragma once
 #include <mpi.h>
 
+#include <atomic>
 #include <vector>
 
 #include "comm/collective.h"
@@ -13,11 +14,12 @@ namespace zerorun {
 class MpiMessages {
  public:
   // `tag` tells collective and dtype, so that ranks on different paths notice.
-  MpiMessages(MPI_Comm communicator, int tag) : communicator_(communicator), tag_(tag) {}
+  MpiMessages(MPI_Comm communicator, int tag, const std::atomic<bool>& abandoned)
+      : communicator_(communicator), tag_(tag), abandoned_(abandoned) {}
 
   void send(int peer, const void* data, int64_t bytes);
   void receive(int peer, void* data, int64_t bytes);
-  // Polls until all are done.
+  // Polls until all are done. Throws PeerFailed when they are abandoned; receives are cancelled then, as far as MPI can.
   void wait();
 
  private:
@@ -26,18 +28,21 @@ class MpiMessages {
     int peer;
     int64_t bytes;
   };
+  [[noreturn]] void cancel();
   void check_completed(int index, const MPI_Status& status, bool has_error) const;
 
   MPI_Comm communicator_;
   int tag_;
+  const std::atomic<bool>& abandoned_;
   std::vector<MPI_Request> requests_;
   std::vector<Expected> expected_;
 };
 
 class MpiTransport {
  public:
-  // A duplicate of MPI_COMM_WORLD that returns errors. Collective.
-  MpiTransport();
+  // A duplicate of MPI_COMM_WORLD that returns errors. Collective. `abandoned` becomes true when it must not wait for
+  // peers any more. REQUIRES: `abandoned` outlives it.
+  explicit MpiTransport(const std::atomic<bool>& abandoned);
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -58,6 +63,7 @@ class MpiTransport {
   void send_pieces(Round& round, Span full, int64_t begin, int64_t piece);
   void sum_pieces(Round& round, Span full, Span slice, int64_t begin, int64_t piece);
 
+  const std::atomic<bool>& abandoned_;
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;

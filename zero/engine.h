@@ -47,6 +47,10 @@ class Engine {
  public:
   // REQUIRES that model, communicator, optimizer and ledger outlive the engine.
   Engine(const Model& model, Communicator& communicator, const Optimizer& optimizer, MemoryLedger& ledger, EngineOptions options);
+  // Abandons collectives that an exception in the middle of a step left under way: their memory goes with the engine.
+  ~Engine() { communicator_.abandon(); }
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   // Forward, backward, norm, update, publish on this rank's samples. Throws Error(non_finite) on every rank, before the
   // update, where the loss or the gradient's norm is not a number or infinite.

@@ -259,6 +259,18 @@ TEST_P(CollectivesContract, BuffersFromAllocateServeCollectives) {
   });
 }
 
+TEST_P(CollectivesContract, AbandonWithNothingUnderWayChangesNothing) {
+  GetParam().run([](Communicator& communicator) {
+    const int64_t n = communicator.size();
+    Bytes mine = values(communicator.rank(), 64, at::kFloat), all = zeros(64 * n, at::kFloat);
+    for (int i = 0; i < 3; ++i) {
+      communicator.all_gather(span_of(mine, at::kFloat), span_of(all, at::kFloat)).wait();
+      communicator.abandon();
+    }
+    EXPECT_EQ(content(span_of(all, at::kFloat).slice(n - 1, n)), values(static_cast<int>(n) - 1, 64, at::kFloat));
+  });
+}
+
 TEST_P(CommunicatorContract, RankAndSizeAreThoseOfTheGroup) {
   GetParam().run([](Communicator& communicator) {
     EXPECT_EQ(communicator.size(), GetParam().size);

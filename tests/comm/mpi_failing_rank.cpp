@@ -32,10 +32,24 @@ void exchange(Communicator& communicator, int64_t bytes) {
   communicator.exchange(mine.data(), all.data(), bytes);
 }
 
+// Leaves with a collective under way that the peers never join, and frees its memory.
+void unwind_from_a_gather(Communicator& communicator) {
+  struct Owner {
+    Communicator& communicator;
+    std::vector<char> memory = std::vector<char>(64 << 20);
+    ~Owner() { communicator.abandon(); }
+  } owner{communicator};
+  const Span whole{owner.memory.data(), static_cast<int64_t>(owner.memory.size()) / communicator.size() * communicator.size(), at::kByte};
+  const Work gather = communicator.all_gather(whole.slice(communicator.rank(), communicator.size()), whole);
+  fail(ErrorKind::bad_data, "token 70000 is out of range");
+}
+
 void go_wrong(const std::string& way, Communicator& communicator) {
   const bool last = communicator.rank() == communicator.size() - 1;
   gather(communicator, 1000);
   if (way == "throws" && last) fail(ErrorKind::bad_data, "token 70000 is out of range");
+  if (way == "abandons" && last) unwind_from_a_gather(communicator);
+  if (way == "abandons") std::this_thread::sleep_for(std::chrono::minutes(1));
   if (way == "longer") gather(communicator, last ? 2000 : 1000);
   if (way == "dtype") gather(communicator, 1000, last ? at::kInt : at::kFloat);
   if (way == "kind") last ? exchange(communicator, 4000) : gather(communicator, 1000);

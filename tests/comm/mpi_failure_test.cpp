@@ -73,6 +73,10 @@ TEST(MpiFailure, ARankThatThrowsEndsAllWithItsStatusAndMessage) {
   expect_end("throws", 3, 65, "rank 2: token 70000 is out of range");
 }
 
+TEST(MpiFailure, ARankThatThrowsWithACollectiveUnderWayDoesNotWaitForItsPeers) {
+  expect_end("abandons", 2, 65, "rank 1: token 70000 is out of range");
+}
+
 TEST(MpiFailure, AnotherSizeIsADisagreement) { expect_end("longer", 2, 81, "ranks disagree"); }
 TEST(MpiFailure, AnotherSizeAmongManyRanksIsADisagreement) { expect_end("longer", 4, 81, "ranks disagree"); }
 TEST(MpiFailure, AnotherDtypeIsADisagreement) { expect_end("dtype", 3, 81, "all_gather of Int (4000 bytes)"); }

@@ -6,27 +6,13 @@
 #include <vector>
 
 #include "comm/thread_communicator.h"
+#include "tests/zero/forwarding.h"
 #include "tests/zero/tolerances.h"
 #include "tests/zero/world.h"
 #include "zero/schedule.h"
 
 namespace zerorun::testing {
 namespace {
-
-class Forwarding : public Communicator {
- public:
-  explicit Forwarding(Communicator& inner) : inner_(inner) {}
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  Work all_gather(Span slice, Span full) override { return inner_.all_gather(slice, full); }
-  Work reduce_scatter(Span full, Span slice, Span scratch) override { return inner_.reduce_scatter(full, slice, scratch); }
-  Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
-  void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
-  at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
-
- protected:
-  Communicator& inner_;
-};
 
 // Divides once more by N, as who takes the mean of what is already one.
 class MeanOfMeans final : public Forwarding {

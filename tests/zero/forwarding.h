@@ -1,0 +1,25 @@
+// A communicator that passes every call on: the base of the decorators that tests put between the engine and its peers.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include "comm/communicator.h"
+
+namespace zerorun::testing {
+
+class Forwarding : public Communicator {
+ public:
+  explicit Forwarding(Communicator& inner) : inner_(inner) {}
+  int rank() const override { return inner_.rank(); }
+  int size() const override { return inner_.size(); }
+  Work all_gather(Span slice, Span full) override { return inner_.all_gather(slice, full); }
+  Work reduce_scatter(Span full, Span slice, Span scratch) override { return inner_.reduce_scatter(full, slice, scratch); }
+  Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
+  void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
+  at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
+  void abandon() noexcept override { inner_.abandon(); }
+
+ protected:
+  Communicator& inner_;
+};
+
+}  // namespace zerorun::testing
