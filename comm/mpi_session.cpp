@@ -1,6 +1,7 @@
 #include "comm/mpi_session.h"
 
 #include <mpi.h>
+#include <pmix.h>
 
 #include <cstdlib>
 #include <exception>
@@ -54,8 +55,9 @@ MpiSession::~MpiSession() {
   if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
 }
 
+// MPI_Abort does the same, and prints a block of its own behind the message that the user should read.
 void MpiSession::abort(int exit_code) {
-  MPI_Abort(MPI_COMM_WORLD, exit_code);
+  if (!PMIx_Initialized() || PMIx_Abort(exit_code, "", nullptr, 0) != PMIX_SUCCESS) MPI_Abort(MPI_COMM_WORLD, exit_code);
   std::_Exit(exit_code);
 }
 

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
 #include <thread>
 
@@ -15,8 +16,6 @@
 
 namespace zerorun {
 namespace {
-
-constexpr double kStartTimeoutSeconds = 120;
 
 struct Failure {
   int status;
@@ -50,13 +49,23 @@ void say(const Failure& failure) {
   session.abort(failure.status);
 }
 
+// The settings are read before MPI starts, since they say how long to wait for it. An error in them is told when the ranks
+// have met, so that one speaks.
 int train_on_ranks(const CommandLine& line) {
-  MpiSession session(kStartTimeoutSeconds, [](const std::string& message) {
+  Settings settings;
+  std::exception_ptr unreadable;
+  try {
+    settings = read_settings(line.config, line.overrides);
+  } catch (...) {
+    unreadable = std::current_exception();
+  }
+  MpiSession session(static_cast<double>(settings.comm.timeout_seconds), [](const std::string& message) {
     say({static_cast<int>(ErrorKind::timeout), message});
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {
-    return train(line, session, std::cout);
+    if (unreadable) std::rethrow_exception(unreadable);
+    return train(settings, session, std::cout);
   } catch (...) {
     abort_all(session, describe());
   }

@@ -17,13 +17,13 @@ void plan(const CommandLine& line, std::ostream& out) {
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
   const auto prediction = predict(settings, model, line.ranks, threads_of(settings, line.ranks), windows);
-  const auto memory = predicted_memory(prediction, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
+  const auto memory = predicted_memory(prediction, model.parameter_count(), std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction)) << '\n';
     return;
   }
-  out << fmt::format("{} parameters in {} units, {} elements of padding, stage {}, {} ranks\n\n", model.parameter_count(),
-                     model.unit_count(), prediction.padding, settings.zero_optimization.stage, line.ranks)
+  out << fmt::format("{} parameters in {} units, stage {}, {} rank{}\n\n", model.parameter_count(), model.unit_count(),
+                     settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s")
       << prediction_table(memory);
 }
 

@@ -1,6 +1,7 @@
 #include "launcher/prediction.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "core/error.h"
@@ -21,6 +22,11 @@ std::string largest_categories(const RankMemory& memory) {
     text += fmt::format("{}{} {}", i ? ", " : "", name_of(static_cast<Category>(order[i])), readable_bytes(bytes(order[i])));
   }
   return text;
+}
+
+// Slices are equal, so that every rank has the same share of the padding, rounded to a byte.
+int64_t share_of_padding(int64_t states, int64_t padding, int64_t parameters) {
+  return std::llround(static_cast<double>(states) * static_cast<double>(padding) / static_cast<double>(parameters + padding));
 }
 
 std::string advice(const Settings& settings) {
@@ -56,12 +62,13 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
   return prediction;
 }
 
-std::vector<RankMemory> predicted_memory(const Prediction& prediction, const std::vector<int64_t>& baselines) {
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, int64_t parameters, const std::vector<int64_t>& baselines) {
   std::vector<RankMemory> all;
   for (const int64_t baseline : baselines) {
     RankMemory memory;
     memory.rank = static_cast<int>(all.size());
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
+    memory.padding.predicted = share_of_padding(state_bytes(memory, &ComparedBytes::predicted), prediction.padding, parameters);
     memory.total.predicted = prediction.memory.total_peak;
     memory.process_baseline = baseline;
     memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;

@@ -20,6 +20,7 @@ struct ComparedBytes {
 struct RankMemory {
   int rank = 0;
   std::array<ComparedBytes, kCategoryCount> categories{};  // by Category
+  ComparedBytes padding;                                   // of parameters, gradients and optimizer: what alignment adds
   ComparedBytes total;                                     // of the device's categories, at one moment
   ComparedBytes process_peak;                              // anonymous memory and own windows
   int64_t process_baseline = 0;                            // of the process before the model: libraries and MPI
@@ -73,6 +74,9 @@ std::string plan_json(const std::vector<RankMemory>& memory, const Communication
 // REQUIRES memory is not empty; its first entry is rank 0.
 std::string prediction_table(const std::vector<RankMemory>& memory);  // rank 0 and the rank with the largest total
 std::string comparison_table(const Report& report);                   // the same with measured, difference and traffic
+
+// Parameters, gradients and optimizer together.
+int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which);
 
 // "1.50 GiB"
 std::string readable_bytes(int64_t bytes);

@@ -20,7 +20,11 @@ Json to_json(const RankMemory& memory, With with) {
   for (int i = 0; i < kCategoryCount; ++i) categories[name_of(static_cast<Category>(i))] = to_json(memory.categories[i], with);
   Json process = to_json(memory.process_peak, with);
   process["baseline"] = memory.process_baseline;
-  return {{"rank", memory.rank}, {"categories", categories}, {"total", to_json(memory.total, with)}, {"process_peak", process}};
+  return {{"rank", memory.rank},
+          {"categories", categories},
+          {"padding", to_json(memory.padding, with)},
+          {"total", to_json(memory.total, with)},
+          {"process_peak", process}};
 }
 
 Json to_json(const std::vector<RankMemory>& memory, With with) {

@@ -46,8 +46,10 @@ std::string rows(const RankMemory& memory, Column column) {
   for (int i = 0; i < kCategoryCount; ++i) {
     const ComparedBytes& bytes = memory.categories[i];
     if (bytes.predicted != 0 || bytes.measured != 0) text += row(name_of(static_cast<Category>(i)), bytes, column);
+    if (static_cast<Category>(i) == Category::optimizer) text += row("incl. padding", memory.padding, column);
   }
   text += row("total", memory.total, column);
+  text += row("baseline", {memory.process_baseline, memory.process_baseline}, column);
   return text + row("process peak", memory.process_peak, column);
 }
 
@@ -67,6 +69,14 @@ std::string traffic_row(const char* name, const CollectiveTraffic& traffic) {
 }
 
 }  // namespace
+
+int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which) {
+  int64_t bytes = 0;
+  for (const auto category : {Category::parameters, Category::gradients, Category::optimizer}) {
+    bytes += memory.categories[static_cast<int>(category)].*which;
+  }
+  return bytes;
+}
 
 std::string readable_bytes(int64_t bytes) {
   constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};

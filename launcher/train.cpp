@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "launcher/build.h"
+#include "launcher/command_line.h"
 #include "launcher/lr_schedule.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
@@ -100,6 +101,8 @@ void measure(std::vector<RankMemory>& memory, Communicator& communicator, const 
   for (size_t rank = 0; rank < all.size(); ++rank) {
     for (int c = 0; c < kCategoryCount; ++c) memory[rank].categories[c].measured = all[rank].usage.peak[c];
     memory[rank].categories[static_cast<int>(Category::unscoped)].measured = all[rank].unscoped.total_peak;
+    const auto unpadded = state_bytes(memory[rank], &ComparedBytes::predicted) - memory[rank].padding.predicted;
+    memory[rank].padding.measured = state_bytes(memory[rank], &ComparedBytes::measured) - unpadded;
     memory[rank].total.measured = all[rank].usage.total_peak + all[rank].unscoped.total_peak;
     memory[rank].process_peak.measured = all[rank].process_peak;
   }
@@ -119,12 +122,11 @@ void measure(Communication& communication, const Traffic& traffic) {
 
 }  // namespace
 
-int train(const CommandLine& line, MpiSession& session, std::ostream& out) {
+int train(const Settings& settings, MpiSession& session, std::ostream& out) {
   const auto start = Clock::now();
   const bool speaks = session.rank() == 0;
 
   // settings
-  const Settings settings = read_settings(line.config, line.overrides);
   check_world(settings, session.size());
   MpiCommunicator mpi(session);
   agree(mpi, settings);
@@ -141,7 +143,7 @@ int train(const CommandLine& line, MpiSession& session, std::ostream& out) {
                 .device = "cpu",
                 .threads = threads,
                 .parameters = model.parameter_count(),
-                .memory = predicted_memory(prediction, gather(mpi, process_anonymous_bytes())),
+                .memory = predicted_memory(prediction, model.parameter_count(), gather(mpi, process_anonymous_bytes())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
   if (speaks) {

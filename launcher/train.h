@@ -3,12 +3,12 @@
 #include <iosfwd>
 
 #include "comm/mpi_session.h"
-#include "launcher/command_line.h"
+#include "launcher/settings.h"
 
 namespace zerorun {
 
 // Collective. Rank 0 writes to `out` and into the run folder. Returns the exit status: 0, or that of ErrorKind::stopped
 // after an orderly end on request.
-int train(const CommandLine& line, MpiSession& session, std::ostream& out);
+int train(const Settings& settings, MpiSession& session, std::ostream& out);
 
 }  // namespace zerorun

@@ -48,6 +48,7 @@ class Program(unittest.TestCase):
         self.assertEqual(returned, status, out + err)
         self.assertIn(message, err)
         self.assertEqual(err.count("zerorun: "), 1, "one block from one rank:\n" + err)
+        self.assertTrue(err.startswith("zerorun: ") and "MPI_ABORT" not in err, "nothing but our message:\n" + err)
         self.assertEqual(self.processes(), [])
 
     def processes(self):
@@ -100,6 +101,9 @@ class Training(Program):
                 self.assertEqual(bytes_["predicted"], bytes_["measured"], name)
             self.assertEqual(rank["categories"]["unscoped"]["measured"], 0)
             self.assertEqual(rank["total"]["predicted"], rank["total"]["measured"])
+            self.assertEqual(rank["padding"]["predicted"], rank["padding"]["measured"])
+            states = sum(rank["categories"][name]["measured"] for name in ("parameters", "gradients", "optimizer"))
+            self.assertAlmostEqual(states - rank["padding"]["measured"], 16 / 2 * report["parameters"], delta=1)
         for name, line in report["communication"].items():
             self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
         self.assertGreater(report["communication"]["all_gather"]["bytes_sent"], 0)
