@@ -5,6 +5,8 @@
 #include <chrono>
 #include <mutex>
 
+#include "core/error.h"
+
 namespace zerorun {
 
 Traffic::Line& Traffic::Line::operator+=(const Line& other) {
@@ -15,7 +17,11 @@ Traffic::Line& Traffic::Line::operator+=(const Line& other) {
 }
 
 Traffic::Line Traffic::Line::operator*(int64_t times) const {
-  return {calls * times, bytes_sent * times, seconds * static_cast<double>(times)};
+  Line product{0, 0, seconds * static_cast<double>(times)};
+  if (__builtin_mul_overflow(calls, times, &product.calls) || __builtin_mul_overflow(bytes_sent, times, &product.bytes_sent)) {
+    fail(ErrorKind::configuration, "the bytes that this run sends do not fit 64 bits: {} times {} bytes; expected fewer steps", times, bytes_sent);
+  }
+  return product;
 }
 
 Traffic& Traffic::operator+=(const Traffic& other) {

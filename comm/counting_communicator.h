@@ -23,7 +23,7 @@ struct Traffic {
   Line control;  // exchange
 
   Traffic& operator+=(const Traffic& other);
-  // The traffic of a step becomes that of a run.
+  // The traffic of a step becomes that of a run. Throws Error(configuration) where it does not fit 64 bits.
   Traffic operator*(int64_t times) const;
   bool operator==(const Traffic&) const = default;
 

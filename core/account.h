@@ -1,4 +1,4 @@
-// The counters behind a memory ledger. Private to memory.cpp and allocator.cpp.
+// The counters behind a memory ledger. Private to core.
 #pragma once
 #include <atomic>
 #include <cstdint>

@@ -86,8 +86,9 @@ MemoryUsage unscoped_usage();
 // mmap threshold so that a freed large block returns to the kernel and the process follows the counted bytes.
 void install_counting_allocators();
 
-// Called after the first release that follows a new peak of the process's counted bytes, with that peak (bytes).
-// At that moment the peak's pages are still resident: the place to sample the process's own memory. One observer.
+// Called just before the first release that follows a new peak of the process's counted bytes, with that peak (bytes), if
+// it is 256 KiB above the last one. The peak's pages are still resident then: the place to sample the process's own
+// memory. One observer.
 void observe_peaks(void (*observer)(int64_t peak_bytes));
 
 }  // namespace zerorun

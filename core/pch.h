@@ -1,4 +1,4 @@
-// The one precompiled header: LibTorch costs 20-35 s a file without it. No source relies on it; each includes what it uses.
+// The one precompiled header: LibTorch costs 20-35 s a file without it.
 #pragma once
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>

@@ -45,7 +45,8 @@ struct StepContext {
   double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks)
 };
 
-using Carry = std::vector<at::Tensor>;  // what flows from unit to unit; empty before the first
+// What flows from unit to unit; empty before the first. Floating-point tensors, each part of the unit's graph.
+using Carry = std::vector<at::Tensor>;
 using Weights = at::TensorList;         // a unit's gathered parameters, in the order of its declaration
 
 // Forward is const and thread-safe: ranks may be threads.

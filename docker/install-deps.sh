@@ -12,7 +12,7 @@ TORCH_DIR=${ZERORUN_TORCH_DIR:-$HOME/.cache/zerorun/torch-$TORCH_VERSION}
 WHEELS=("torch==$TORCH_VERSION" "nvidia-cuda-cupti==13.0.85" "nvidia-cuda-runtime==13.0.96")
 
 RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9)
-BUILD=(ca-certificates g++ cmake ninja-build ccache git python3 python3-pip libopenmpi-dev openmpi-bin
+BUILD=(ca-certificates g++ cmake ninja-build pkg-config ccache git python3 python3-pip libopenmpi-dev openmpi-bin
        libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libgtest-dev libgmock-dev
        libbenchmark-dev)
 

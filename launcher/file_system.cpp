@@ -1,5 +1,6 @@
 #include "launcher/file_system.h"
 
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -48,7 +49,8 @@ class LocalFileSystem : public FileSystem {
     std::FILE* opened = std::fopen(path.c_str(), mode == Mode::append ? "ae" : "we");
     if (opened == nullptr) return errno;
     file = std::make_unique<StdioFile>(opened);
-    return 0;
+    const bool is_taken = mode == Mode::append && flock(fileno(opened), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    return is_taken ? EWOULDBLOCK : 0;
   }
 
   int rename(const std::string& from, const std::string& to) override {

@@ -23,6 +23,7 @@ class FileSystem {
   virtual ~FileSystem() = default;
   // With its parents; a folder that is there already is no error.
   virtual int create_folders(const std::string& path) = 0;
+  // A file that is appended to is one process's: opened by another it gives EWOULDBLOCK.
   enum class Mode { truncate, append };
   virtual int open(const std::string& path, Mode mode, std::unique_ptr<OutputFile>& file) = 0;
   virtual int rename(const std::string& from, const std::string& to) = 0;

@@ -137,8 +137,13 @@ MemoryAtHand memory_at_hand(const std::string& root) {
   bound.consider(*available * 1024, "MemAvailable");
   consider_cgroup(root, kCgroupV1, bound);
   consider_cgroup(root, kCgroupV2, bound);
-  consider_resource_limits(root, bound);
   return *bound.smallest();
+}
+
+std::optional<MemoryAtHand> memory_at_hand_of_process(const std::string& root) {
+  SmallestBound bound;
+  consider_resource_limits(root, bound);
+  return bound.smallest();
 }
 
 int64_t process_anonymous_bytes() {

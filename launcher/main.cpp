@@ -1,17 +1,20 @@
 // The program. The only place that turns an error into a message and an exit status.
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "core/error.h"
 #include "core/memory.h"
 #include "launcher/command_line.h"
 #include "launcher/plan.h"
+#include "launcher/signals.h"
 #include "launcher/train.h"
 
 namespace zerorun {
@@ -41,6 +44,12 @@ void say(const Failure& failure) {
   std::fflush(stderr);
 }
 
+// A table or a plan that never arrived is no success.
+void check_standard_output() {
+  errno = 0;
+  if (!std::cout.flush()) fail(ErrorKind::io, "cannot write to standard output: {}", system_message(errno));
+}
+
 // All ranks often fail alike; rank 0 then speaks for them, and its abort takes the others down while they wait here.
 [[noreturn]] void abort_all(MpiSession& session, const Failure& failure) {
   constexpr auto kCourtesy = std::chrono::milliseconds(300);
@@ -49,37 +58,53 @@ void say(const Failure& failure) {
   session.abort(failure.status);
 }
 
-// The settings are read before MPI starts, since they say how long to wait for it. An error in them is told when the ranks
-// have met, so that one speaks.
-int train_on_ranks(const CommandLine& line) {
-  Settings settings;
-  std::exception_ptr unreadable;
-  try {
-    settings = read_settings(line.config, line.overrides);
-  } catch (...) {
-    unreadable = std::current_exception();
-  }
+// Rank of this process under mpirun, before MPI starts; 0 without mpirun.
+int launched_rank() {
+  const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
+  return rank ? std::atoi(rank) : 0;
+}
+
+// The command line and the settings are read before MPI starts, since they say how long to wait for it. An error in them
+// is told when the ranks have met, so that one speaks.
+int train_on_ranks(const Settings& settings, std::exception_ptr unreadable) {
+  std::optional<StopSignals> signals(std::in_place);
   MpiSession session(static_cast<double>(settings.comm.timeout_seconds), [](const std::string& message) {
     say({static_cast<int>(ErrorKind::timeout), message});
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {
     if (unreadable) std::rethrow_exception(unreadable);
-    return train(settings, session, std::cout);
+    const int status = train(settings, session, *signals, std::cout);
+    check_standard_output();
+    return status;
   } catch (...) {
+    signals.reset();  // mpirun ends the ranks with SIGTERM
     abort_all(session, describe());
   }
 }
 
 int run(int argc, char** argv) {
-  const auto line = parse_command_line(argc, argv);
-  switch (line.command) {
-    case CommandLine::Command::help: std::cout << help_text(); return 0;
-    case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; return 0;
-    case CommandLine::Command::plan: plan(line, std::cout); return 0;
-    case CommandLine::Command::train: return train_on_ranks(line);
+  const bool under_mpirun = std::getenv("OMPI_COMM_WORLD_RANK") != nullptr;
+  CommandLine line;
+  Settings settings;
+  std::exception_ptr unreadable;
+  try {
+    line = parse_command_line(argc, argv);
+    if (line.command == CommandLine::Command::train) settings = read_settings(line.config, line.overrides);
+  } catch (...) {
+    if (!under_mpirun) throw;
+    unreadable = std::current_exception();
   }
-  return static_cast<int>(ErrorKind::bug);
+  if (unreadable || line.command == CommandLine::Command::train) return train_on_ranks(settings, unreadable);
+  if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
+  switch (line.command) {
+    case CommandLine::Command::help: std::cout << help_text(); break;
+    case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; break;
+    case CommandLine::Command::plan: plan(line, std::cout); break;
+    case CommandLine::Command::train: break;
+  }
+  check_standard_output();
+  return 0;
 }
 
 }  // namespace

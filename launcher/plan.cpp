@@ -20,11 +20,12 @@ void plan(const CommandLine& line, std::ostream& out) {
   const auto memory = predicted_memory(prediction, model.parameter_count(), std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction)) << '\n';
-    return;
+  } else {
+    out << fmt::format("{} parameters in {} units, stage {}, {} rank{}\n\n", model.parameter_count(), model.unit_count(),
+                       settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s")
+        << prediction_table(memory);
   }
-  out << fmt::format("{} parameters in {} units, stage {}, {} rank{}\n\n", model.parameter_count(), model.unit_count(),
-                     settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s")
-      << prediction_table(memory);
+  refuse_if_over_limit(settings, memory.front());
 }
 
 }  // namespace zerorun

@@ -83,15 +83,26 @@ Communication predicted_communication(const Prediction& prediction) {
   return {line(traffic.all_gather), line(traffic.reduce_scatter), line(traffic.all_reduce), line(traffic.control)};
 }
 
-void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
-  if (!settings.memory.fail_if_predicted_over) return;
+void refuse_if_over_limit(const Settings& settings, const RankMemory& memory) {
   const int64_t peak = memory.process_peak.predicted;
-  if (settings.memory.limit && peak > *settings.memory.limit) {
+  if (settings.memory.fail_if_predicted_over && settings.memory.limit && peak > *settings.memory.limit) {
     fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
          readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory), advice(settings));
   }
+}
+
+void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
+  refuse_if_over_limit(settings, memory);
+  if (!settings.memory.fail_if_predicted_over) return;
+  const int64_t more = memory.process_peak.predicted - memory.process_baseline;  // than the process has now
+  const auto of_process = memory_at_hand_of_process();
+  if (of_process && more > of_process->bytes) {
+    fail(ErrorKind::out_of_memory, "this run needs {} more per rank, {} more than there is ({}: {}): {}; {}", readable_bytes(more),
+         readable_bytes(more - of_process->bytes), of_process->source, readable_bytes(of_process->bytes), largest_categories(memory),
+         advice(settings));
+  }
   const auto at_hand = memory_at_hand();
-  const int64_t needed = (peak - memory.process_baseline) * local_ranks;
+  const int64_t needed = more * local_ranks;
   if (needed > at_hand.bytes) {
     fail(ErrorKind::out_of_memory, "this run needs {} on this host for {} ranks, {} more than there is ({}: {}; {} per rank): {}",
          readable_bytes(needed), local_ranks, readable_bytes(needed - at_hand.bytes), at_hand.source, readable_bytes(at_hand.bytes),

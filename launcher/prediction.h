@@ -28,6 +28,7 @@ Communication predicted_communication(const Prediction& prediction);
 
 // Throws Error(out_of_memory) where the predicted peak of a process exceeds memory.limit, or what `local_ranks` of them
 // add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
+void refuse_if_over_limit(const Settings& settings, const RankMemory& memory);  // memory.limit only: for a plan
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks);
 
 }  // namespace zerorun

@@ -19,6 +19,7 @@ class Progress {
   };
   // REQUIRES out outlives the progress.
   Progress(std::ostream& out, Options options);
+  ~Progress() { finish(); }
 
   void step(const StepMetrics& metrics);
   // A line of its own; the bar is redrawn below by the next step.

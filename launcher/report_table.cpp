@@ -39,6 +39,9 @@ std::string row(const std::string& name, ComparedBytes bytes, Column column) {
   return text + "\n";
 }
 
+// What no prediction is made of.
+std::string measured_row(const std::string& name, int64_t bytes) { return fmt::format("  {:<13} {:>30} {}\n", name, "", exact_and_readable(bytes)); }
+
 std::string rows(const RankMemory& memory, Column column) {
   std::string text = fmt::format("{:<20}{:>26}", fmt::format("memory of rank {}", memory.rank), "predicted bytes");
   if (column == Column::compared) text += fmt::format("{:>31} {:>{}}", "measured bytes", "difference", kDifferenceWidth);
@@ -49,7 +52,7 @@ std::string rows(const RankMemory& memory, Column column) {
     if (static_cast<Category>(i) == Category::optimizer) text += row("incl. padding", memory.padding, column);
   }
   text += row("total", memory.total, column);
-  text += row("baseline", {memory.process_baseline, memory.process_baseline}, column);
+  text += column == Column::predicted ? row("baseline", {memory.process_baseline, 0}, column) : measured_row("baseline", memory.process_baseline);
   return text + row("process peak", memory.process_peak, column);
 }
 

@@ -15,6 +15,7 @@ bool is_disk_error(int error) { return error == ENOSPC || error == EDQUOT || err
 
 void check_created(int error, const std::string& path) {
   if (error == 0) return;
+  if (error == EWOULDBLOCK) fail(ErrorKind::cannot_create, "{} belongs to a run that is under way; choose another run.name (--set run.name=...)", path);
   const ErrorKind kind = is_disk_error(error) ? ErrorKind::io : ErrorKind::cannot_create;
   fail(kind, "cannot create {}: {}; choose another folder with run.dir", path, system_message(error));
 }
@@ -23,12 +24,18 @@ void check_written(int error, const std::string& path) {
   if (error != 0) fail(ErrorKind::io, "cannot write {}: {}", path, system_message(error));
 }
 
+void write_and_close(OutputFile& output, std::string_view text, const std::string& path) {
+  check_written(output.write(text), path);
+  check_written(output.close(), path);
+}
+
 }  // namespace
 
 RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {
   refuse_if_taken();
   check_created(files_.create_folders(path_), path_);
-  metrics_ = open(file(kMetrics), FileSystem::Mode::append);  // first of all: it marks the folder as a run's
+  metrics_ = open(file(kMetrics), FileSystem::Mode::append);  // first of all: it marks the folder as this run's
+  refuse_if_taken();  // by a run that ended in between
 }
 
 void RunFolder::refuse_if_taken() {
@@ -46,13 +53,10 @@ std::unique_ptr<OutputFile> RunFolder::open(const std::string& path, FileSystem:
   return opened;
 }
 
-void RunFolder::write_whole(const std::string& path, std::string_view text) {
-  const std::unique_ptr<OutputFile> output = open(path, FileSystem::Mode::truncate);
-  check_written(output->write(text), path);
-  check_written(output->close(), path);
+void RunFolder::write_config(std::string_view yaml) {
+  const auto output = open(file(kConfig), FileSystem::Mode::truncate);
+  write_and_close(*output, yaml, file(kConfig));
 }
-
-void RunFolder::write_config(std::string_view yaml) { write_whole(file(kConfig), yaml); }
 
 void RunFolder::append(const StepMetrics& metrics) {
   check_written(metrics_->write(to_json(metrics) + "\n"), file(kMetrics));
@@ -61,7 +65,9 @@ void RunFolder::append(const StepMetrics& metrics) {
 
 void RunFolder::write_report(std::string_view json) {
   const std::string beside = file(kReport) + ".partial";
-  write_whole(beside, json);
+  std::unique_ptr<OutputFile> output;
+  check_written(files_.open(beside, FileSystem::Mode::truncate, output), beside);
+  write_and_close(*output, json, beside);
   check_written(files_.rename(beside, file(kReport)), file(kReport));
 }
 

@@ -1,9 +1,9 @@
 // The folder that a run leaves behind: config.yaml, metrics.jsonl, report.json. Rank 0 only.
 //
 // Nothing of an earlier run is ever overwritten: a folder with a report.json, with steps in metrics.jsonl, or with a
-// config.yaml that no run wrote is refused. A run that ended before its first step leaves its folder free.
-// Errors: Error(cannot_create) when a folder or file cannot be made, or is taken; Error(io) when the disk is full or fails,
-// on any of open, write, flush, close, rename. Each names the file.
+// config.yaml that no run wrote is refused, and so is one that another run is writing to. A run that ended before its first step leaves its folder free.
+// Errors: Error(cannot_create) when a folder or file cannot be made at the start, or is taken; Error(io) when the disk is
+// full or fails, on any of open, write, flush, close, rename. Each names the file.
 #pragma once
 #include <memory>
 #include <string>
@@ -33,7 +33,6 @@ class RunFolder {
   std::string file(const char* name) const { return path_ + "/" + name; }
   void refuse_if_taken();
   std::unique_ptr<OutputFile> open(const std::string& path, FileSystem::Mode mode);
-  void write_whole(const std::string& path, std::string_view text);
 
   FileSystem& files_;
   std::string path_;

@@ -27,6 +27,9 @@ std::string read_text(const std::string& path) {
   if (std::filesystem::is_directory(status)) {
     fail(ErrorKind::missing_input, "cannot read the configuration {}: it is a folder, expected a YAML file", path);
   }
+  if (std::filesystem::is_fifo(status) && !path.starts_with("/dev/")) {  // opening one waits for whoever writes to it
+    fail(ErrorKind::missing_input, "cannot read the configuration {}: it is a named pipe, expected a YAML file", path);
+  }
   errno = 0;
   std::ifstream file(path, std::ios::binary);
   std::string text(kMostBytes + 1, '\0');
@@ -55,12 +58,12 @@ std::vector<std::string> names_in(const std::string& section) {
   return names;
 }
 
-// Where the same name stands in another section, or else a near name in this one.
-std::string suggestion(const std::string& section, const std::string& name) {
+// Where the same name stands in another section, or else the nearest of `names`.
+std::string suggestion(const std::string& name, const std::vector<std::string>& names) {
   for (const Field& field : settings_schema()) {
     if (field.name == name) return fmt::format(" (did you mean {}?)", field.key());
   }
-  return did_you_mean(name, names_in(section));
+  return did_you_mean(name, names);
 }
 
 class Reader {
@@ -110,7 +113,7 @@ void Reader::read_document(const std::string& text) {
 void Reader::read_section(const YamlEntry& section) {
   const std::vector<std::string> names = names_in(section.key);
   if (names.empty()) {
-    report(section.at, fmt::format("{}: unknown key {}{}", at(section.at), section.key, did_you_mean(section.key, section_names())));
+    report(section.at, fmt::format("{}: unknown key {}{}", at(section.at), section.key, suggestion(section.key, section_names())));
     return;
   }
   if (section.value.kind == YamlNode::Kind::null) return;
@@ -124,7 +127,7 @@ void Reader::read_section(const YamlEntry& section) {
   for (const YamlEntry& entry : section.value.entries) {
     const std::string key = section.key + "." + entry.key;
     if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
-      report(entry.at, fmt::format("{}: unknown key {}{}", at(entry.at), key, suggestion(section.key, entry.key)));
+      report(entry.at, fmt::format("{}: unknown key {}{}", at(entry.at), key, suggestion(entry.key, names)));
     } else {
       const YamlPosition position = entry.value.kind == YamlNode::Kind::null ? entry.at : entry.value.at;
       values_[key] = {entry.value, at(position), position};
@@ -139,11 +142,11 @@ void Reader::read_override(const Override& override) {
   const std::string name = dot == std::string::npos ? "" : override.key.substr(dot + 1);
   const std::vector<std::string> names = names_in(section);
   if (names.empty()) {
-    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, did_you_mean(section, section_names())));
+    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(section, section_names())));
   } else if (dot == std::string::npos) {
     report(kNowhere, fmt::format("{}: {} is a section, expected one of its keys, such as {}.{}", where, section, section, names[0]));
   } else if (std::find(names.begin(), names.end(), name) == names.end()) {
-    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(section, name)));
+    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(name, names)));
   } else {
     YamlDocument document = parse_yaml(override.value);
     if (!document.problems.empty()) {

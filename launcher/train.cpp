@@ -17,7 +17,6 @@
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/run_folder.h"
-#include "launcher/signals.h"
 #include "zero/evaluation.h"
 
 namespace zerorun {
@@ -122,7 +121,7 @@ void measure(Communication& communication, const Traffic& traffic) {
 
 }  // namespace
 
-int train(const Settings& settings, MpiSession& session, std::ostream& out) {
+int train(const Settings& settings, MpiSession& session, const StopSignals& signals, std::ostream& out) {
   const auto start = Clock::now();
   const bool speaks = session.rank() == 0;
 
@@ -169,7 +168,6 @@ int train(const Settings& settings, MpiSession& session, std::ostream& out) {
   Engine engine(model, communicator, *optimizer, ledger, engine_options(settings));
 
   // steps
-  const StopSignals signals;
   Progress progress(out, {.is_terminal = output_is_terminal(), .steps = settings.training.steps, .log_freq = settings.metrics.log_freq});
   const Run run{settings, communicator, engine, data, ledger};
   std::vector<double> seconds;
@@ -200,10 +198,14 @@ int train(const Settings& settings, MpiSession& session, std::ostream& out) {
   measure(report.memory, mpi, ledger, peak);
   measure(report.communication, communicator.traffic());
   if (speaks) {
+    progress.finish();
+    if (stopped) {
+      out << fmt::format("\nstopped after {} of {} steps: what was sent is of these, what was predicted of all\n", report.steps.count,
+                         settings.training.steps);
+    }
+    out << '\n' << comparison_table(report) << std::flush;
     folder->close();
     folder->write_report(report_json(report));
-    progress.finish();
-    out << '\n' << comparison_table(report);
     out << fmt::format("\n{} after step {}: loss {:.4f}", stopped ? "stopped on request" : "done", report.steps.count, report.steps.last_loss);
     if (report.steps.last_validation_loss) out << fmt::format(", validation loss {:.4f}", *report.steps.last_validation_loss);
     out << fmt::format("; {}/report.json\n", folder->path()) << std::flush;

@@ -168,6 +168,16 @@ std::string describe(const YamlNode& node) {
   }
 }
 
+// `line` counts from 0.
+bool is_indented_by_a_tab(std::string_view text, int line) {
+  std::istringstream lines{std::string(text)};
+  std::string found;
+  for (int l = 0; l <= line && std::getline(lines, found); ++l) {
+  }
+  const size_t first = found.find_first_not_of(' ');
+  return first != std::string::npos && found[first] == '\t';
+}
+
 YamlDocument parse_yaml(std::string_view text) {
   YamlDocument document;
   std::istringstream stream{std::string(text)};
@@ -180,7 +190,7 @@ YamlDocument parse_yaml(std::string_view text) {
   } catch (const TooDeep& error) {
     stop(document, error.at, fmt::format("nested deeper than {} levels", kYamlDepth));
   } catch (const YAML::Exception& error) {
-    stop(document, position_of(error.mark), fmt::format("not YAML: {}", error.msg));
+    stop(document, position_of(error.mark), fmt::format("not YAML: {}{}", error.msg, is_indented_by_a_tab(text, error.mark.line) ? "; the line begins with a tab, indent with spaces" : ""));
   }
   return document;
 }

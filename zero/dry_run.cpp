@@ -63,7 +63,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   }) * workload.steps;
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *
-                          (workload.evaluations * workload.batches_per_evaluation);
+                          workload.evaluations * workload.batches_per_evaluation;
   }
   prediction.memory = ledger.usage();
   prediction.padding = engine.padding();
@@ -71,7 +71,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
 }
 
 // LibTorch: "Could not run 'aten::foo' with arguments from the 'Meta' backend" and many lines more.
-[[noreturn]] void explain(const c10::Error& error) {
+[[noreturn]] void explain(const c10::NotImplementedError& error) {
   std::smatch match;
   const std::string text = error.what_without_backtrace();
   const std::regex operation("'?(aten::[a-z0-9_.]+)'?");
@@ -86,7 +86,7 @@ Prediction dry_run(const Model& model, const Optimizer& optimizer, const DryRunO
   Prediction prediction;
   try {
     with_threads(options.threads, [&] { prediction = run(model, optimizer, options); });
-  } catch (const c10::Error& error) {
+  } catch (const c10::NotImplementedError& error) {
     explain(error);
   }
   return prediction;

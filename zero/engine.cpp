@@ -13,7 +13,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 #include "zero/gradient_norm.h"
@@ -36,7 +38,7 @@ double value_of(const at::Tensor& scalar) { return scalar.is_meta() ? 0 : scalar
 // What a unit reads: the same values as the unit before wrote, at the start of a graph of its own.
 Carry start_of_graph(const Carry& outputs) {
   Carry inputs;
-  for (const auto& output : outputs) inputs.push_back(output.detach().requires_grad_(output.is_floating_point()));
+  for (const auto& output : outputs) inputs.push_back(output.detach().requires_grad_());
   return inputs;
 }
 

@@ -62,7 +62,6 @@ class Engine {
   using Visitor = std::function<void(const Parameter&, const at::Tensor&)>;
   void for_each_parameter(const Visitor& visit, ParamGroup::Content content = ParamGroup::Content::parameters);
 
-  int64_t steps_taken() const { return steps_taken_; }
   // Elements that hold no parameter, in whole groups.
   int64_t padding() const;
 

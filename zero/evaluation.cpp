@@ -1,6 +1,7 @@
 #include "zero/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/error.h"
 
@@ -23,7 +24,9 @@ double evaluate_split(Engine& engine, const Communicator& communicator, const Ba
     total.sum += loss.sum;
     total.tokens += loss.tokens;
   }
-  return total.sum / static_cast<double>(total.tokens);
+  const double loss = total.sum / static_cast<double>(total.tokens);
+  if (!std::isfinite(loss)) fail(ErrorKind::non_finite, "the validation loss is {}; the weights have left what fp32 can compute with", loss);
+  return loss;
 }
 
 }  // namespace zerorun

@@ -7,7 +7,7 @@ namespace zerorun {
 
 // Mean loss over the first `batches` global batches of the split, or over all of it where batches is 0. A global batch is
 // micro_batch_size windows per rank, dealt in order of the ranks; the last may be partly empty. Collective.
-// REQUIRES micro_batch_size > 0 and a split of at least one window.
+// Throws Error(non_finite), on every rank, where the loss is no number. REQUIRES micro_batch_size > 0 and a split of at least one window.
 double evaluate_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
                       int64_t batches, MemoryLedger& ledger);
 

@@ -47,6 +47,8 @@ at::Tensor allocate_touched(Communicator& communicator, int64_t bytes) {
 ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger,
                        const ParamGroupOptions& options)
     : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
+  ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
+           "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
   const auto& sharding = options.sharding;
   {

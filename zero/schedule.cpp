@@ -1,6 +1,7 @@
 #include "zero/schedule.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "core/error.h"
@@ -154,7 +155,7 @@ SlotPlan plan_slots(const std::vector<Lifetime>& lifetimes, const std::vector<in
 
   const std::vector<bool> never(lifetimes.size(), false);
   const int64_t peak = peak_of(lifetimes, sizes);
-  SlotPlan best = place(lifetimes, sizes, by_size, never, peak);
+  SlotPlan best{{}, std::numeric_limits<int64_t>::max()};
   for (const auto& order : {by_size, by_time}) {
     for (const auto& tops : {never, at_top}) {
       auto plan = place(lifetimes, sizes, order, tops, peak);

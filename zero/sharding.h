@@ -3,7 +3,8 @@
 
 namespace zerorun {
 
-// True: a rank keeps its own slice, 1/N. False: it keeps the whole.
+// True: a rank keeps its own slice, 1/N. False: it keeps the whole. Where gradients or parameters are sharded, so is the
+// optimizer: a rank updates what it owns.
 struct Sharding {
   bool optimizer = false;
   bool gradients = false;

@@ -6,6 +6,8 @@
 #include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
@@ -70,7 +72,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       all_logits = at::empty({chunk, vocabulary}, x.options());
       all_losses = at::empty({chunk}, sum.options());
     }
-    for (int64_t begin = 0; begin < rows; begin += chunk) {
+    // Without data the first chunk stands for all: none keeps anything.
+    for (int64_t begin = 0; begin < (x.is_meta() ? chunk : rows); begin += chunk) {
       const int64_t count = std::min(chunk, rows - begin);
       const auto part = x.narrow(0, begin, count);
       auto logits = all_logits.narrow(0, 0, count), losses = all_losses.narrow(0, 0, count);

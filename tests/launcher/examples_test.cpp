@@ -1,4 +1,4 @@
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cctype>
 #include <filesystem>
@@ -19,14 +19,12 @@ std::vector<std::string> examples() {
 }
 
 class Example : public testing::TestWithParam<std::string> {};
-GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Example);
 
 TEST_P(Example, IsAValidConfiguration) {
-  EXPECT_NO_THROW({
-    const Settings settings = read_settings(GetParam());
-    EXPECT_TRUE(settings == read_settings(GetParam()));
-  });
+  EXPECT_NO_THROW(read_settings(GetParam()));
 }
+
+TEST(Examples, AreThere) { EXPECT_THAT(examples(), testing::Contains(testing::EndsWith("quickstart.yaml"))); }
 
 INSTANTIATE_TEST_SUITE_P(Examples, Example, testing::ValuesIn(examples()), [](const auto& info) {
   std::string name = std::filesystem::path(info.param).stem();

@@ -84,14 +84,18 @@ TEST_F(FakeMachine, AnExhaustedLimitLeavesNothing) {
   EXPECT_EQ(at_hand().bytes, 0);
 }
 
-TEST_F(FakeMachine, ResourceLimitsBind) {
+TEST_F(FakeMachine, ResourceLimitsBindTheProcessNotTheHost) {
   const int64_t page = sysconf(_SC_PAGESIZE);
+  const auto of_process = [&] { return memory_at_hand_of_process(folder_.path()); };
+  write_limits("unlimited", "unlimited");
+  EXPECT_FALSE(of_process().has_value());
   write_limits(std::to_string(100 * kMiB), "unlimited");
-  EXPECT_EQ(at_hand().bytes, 100 * kMiB - 1000 * page);
-  EXPECT_THAT(at_hand().source, testing::HasSubstr("ulimit -v"));
+  EXPECT_EQ(of_process()->bytes, 100 * kMiB - 1000 * page);
+  EXPECT_THAT(of_process()->source, testing::HasSubstr("ulimit -v"));
   write_limits("unlimited", std::to_string(90 * kMiB));
-  EXPECT_EQ(at_hand().bytes, 90 * kMiB - 200 * page);
-  EXPECT_THAT(at_hand().source, testing::HasSubstr("ulimit -d"));
+  EXPECT_EQ(of_process()->bytes, 90 * kMiB - 200 * page);
+  EXPECT_THAT(of_process()->source, testing::HasSubstr("ulimit -d"));
+  EXPECT_EQ(at_hand().source, "MemAvailable");
 }
 
 TEST_F(FakeMachine, WithoutMeminfoIsAnError) {

@@ -2,9 +2,11 @@
 import json
 import os
 import signal
+import subprocess
+import time
 import unittest
 
-from program import CONFIG, WITHIN, Program
+from program import CONFIG, ENVIRONMENT, MPIRUN, WITHIN, ZERORUN, Program
 
 
 class Training(Program):
@@ -134,13 +136,56 @@ class BadInput(Program):
         self.expect_failure(80, "loss", "train.yaml", "--set", "optimizer.name=SGD", "--set", "optimizer.lr=1000", "--set", "training.max_norm=0",
                             "--set", "training.steps=50")
 
+    def test_a_validation_loss_that_is_not_finite(self):
+        self.expect_failure(80, "validation loss", "train.yaml", "--set", "optimizer.name=SGD", "--set", "optimizer.lr=1000", "--set",
+                            "training.max_norm=0", "--set", "training.steps=3", "--set", "lr_scheduler.name=constant", "--set",
+                            "training.eval_interval=3")
+
     def test_an_unknown_option(self):
-        status, _, err = self.run_program("--frobnicate", ranks=0)
-        self.assertEqual(status, 64)
-        self.assertIn("zerorun --help", err)
+        for ranks in (0, 2):
+            self.expect_failure(64, "zerorun --help", "--frobnicate", ranks=ranks)
+
+    def test_help_and_version_come_once(self):
+        for option, text in (("--help", "sharded over mpi ranks"), ("--version", "zerorun 0.")):
+            status, out, err = self.run_program(option, ranks=2)
+            self.assertEqual((status, out.lower().count(text)), (0, 1), out + err)
+
+    def test_standard_output_that_is_full(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            process = subprocess.run([ZERORUN, "plan", "train.yaml", "--ranks", "2"], cwd=self.folder, stdout=full, stderr=subprocess.PIPE,
+                                     text=True, timeout=WITHIN, check=False)
+        self.assertEqual(process.returncode, 74, process.stderr)
+        self.assertIn("standard output", process.stderr)
+
+    def test_a_plan_over_the_memory_limit(self):
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--set", "memory.limit=1MiB", ranks=0)
+        self.assertEqual(status, 83, err)
+        self.assertIn("total", out)
+        self.assertIn("memory.limit", err)
+
+    def test_a_named_pipe_as_configuration(self):
+        os.mkfifo(self.folder / "pipe.yaml")
+        self.expect_failure(66, "named pipe", "pipe.yaml")
+
+    def test_ranks_that_read_different_configurations(self):
+        (self.folder / "other.yaml").write_text(CONFIG.replace("lr: 1.0e-3", "lr: 2.0e-3"))
+        process = subprocess.run([MPIRUN, "--oversubscribe", "-np", "1", ZERORUN, "train.yaml", ":", "-np", "1", ZERORUN, "other.yaml"],
+                                 cwd=self.folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=WITHIN, check=False)
+        self.assertEqual(process.returncode, 81, process.stderr)
+        self.assertEqual(process.stderr.count("zerorun: "), 1, process.stderr)
+        self.assertIn("rank 1 read another configuration", process.stderr)
 
 
 class Interruption(Program):
+    @staticmethod
+    def catches(process, number):
+        try:
+            with open(f"/proc/{process}/status", encoding="utf-8") as status:
+                caught = next(line for line in status if line.startswith("SigCgt:"))
+        except OSError:
+            return False
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
     LONG = ("train.yaml", "--set", "training.steps=100000", "--set", "training.eval_interval=0")
 
     def test_sigint_to_a_single_process_ends_it_in_order(self):
@@ -165,7 +210,25 @@ class Interruption(Program):
         self.wait_for_step()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=WITHIN)
-        self.assertNotEqual(process.returncode, 0)
+        self.assertEqual(process.returncode, 1)
+        self.wait_until_gone()
+
+    def test_a_killed_mpirun_leaves_nothing_behind(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.kill()
+        process.communicate(timeout=WITHIN)
+        self.wait_until_gone()
+
+    def test_sigusr1_before_the_first_step_ends_in_order(self):
+        process = self.start(*self.LONG)
+        for _ in range(1000):  # until both catch it: the ranks are at the start of MPI then, or in the dry run
+            if sum(self.catches(rank, signal.SIGUSR1) for rank in self.processes()) == 2:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
         self.wait_until_gone()
 
     def test_a_killed_rank_takes_the_others_down(self):

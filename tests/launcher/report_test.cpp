@@ -100,7 +100,7 @@ TEST(Report, TheTableShowsRankZeroAndTheWorstRank) {
   EXPECT_THAT(table, testing::Not(HasSubstr("memory of rank 2")));
   EXPECT_THAT(table, testing::ContainsRegex("parameters +1,048,576 +1.00 MiB +1,048,576 +1.00 MiB +0\n"));
   EXPECT_THAT(table, testing::ContainsRegex("padding +640 +640 B +656 +656 B +\\+16 \\(\\+2.5 %\\)\n"));
-  EXPECT_THAT(table, testing::ContainsRegex("baseline +60,000,000 +57.22 MiB"));
+  EXPECT_THAT(table, testing::ContainsRegex("baseline +60,000,000 +57.22 MiB\n"));
   EXPECT_THAT(table, testing::ContainsRegex("activations +2,000 +1.95 KiB +1,990 +1.94 KiB +-10 \\(-0.5 %\\)\n"));
   EXPECT_THAT(table, testing::Not(HasSubstr("optimizer")));  // no bytes
   EXPECT_THAT(table, testing::ContainsRegex("all-gather +7 +1,400 +1,400 +0 +0.500\n"));

@@ -1,5 +1,6 @@
 #include "launcher/yaml_document.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 namespace zerorun {
@@ -8,7 +9,7 @@ namespace {
 std::string problems_of(const std::string& text) {
   std::string all;
   for (const YamlProblem& problem : parse_yaml(text).problems) {
-    all += std::to_string(problem.at.line) + ":" + std::to_string(problem.at.column) + " " + problem.text + "\n";
+    all += fmt::format("{}:{} {}\n", problem.at.line, problem.at.column, problem.text);
   }
   return all;
 }
@@ -56,6 +57,11 @@ TEST(YamlDocument, StopsWhereNestingIsTooDeep) {
   EXPECT_EQ(document.problems.at(0).text, "nested deeper than 16 levels");
   EXPECT_TRUE(parse_yaml("a: " + std::string(15, '[') + std::string(15, ']')).complete);
   EXPECT_FALSE(parse_yaml("a: " + std::string(16, '[') + std::string(16, ']')).complete);
+}
+
+TEST(YamlDocument, NamesATabThatIndents) {
+  EXPECT_THAT(problems_of("run:\n\tname: x\n"), testing::HasSubstr("indent with spaces"));
+  EXPECT_THAT(problems_of("a: [1, 2\n"), testing::Not(testing::HasSubstr("tab")));
 }
 
 TEST(YamlDocument, ReportsASyntaxErrorWithItsPosition) {

@@ -1,8 +1,11 @@
 // What the engine leaves behind when a step throws in the middle.
-#include <ATen/core/Tensor.h>
-#include <gtest/gtest.h>
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <cmath>
 
 #include "comm/thread_communicator.h"
+#include "core/error.h"
 #include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 
@@ -30,6 +33,53 @@ class EndlessGather final : public Forwarding {
   int under_way_ = 0;
   int64_t gathered_when_abandoned_ = 0;
 };
+
+// One rank's slice of the n-th summed gradient gets a value that is none.
+class Poisoned final : public Forwarding {
+ public:
+  Poisoned(Communicator& inner, int reduction, float value) : Forwarding(inner), reduction_(reduction), value_(value) {}
+  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+    inner_.reduce_scatter(full, slice, scratch).wait();
+    if (++calls_ == reduction_ && rank() == 1) *static_cast<float*>(slice.data) = value_;
+    return {};
+  }
+
+ private:
+  int reduction_;
+  float value_;
+  int calls_ = 0;
+};
+
+TEST(EngineFailure, WhatIsNotFiniteOnOneRankStopsAllAtTheSameStepBeforeTheUpdate) {
+  const TrainingCase test;
+  const Model model = make_gpt2(test.config);
+  const auto optimizer = optimizer_of(test);
+  const int groups = static_cast<int>(model.groups().size());
+  for (const float value : {NAN, INFINITY}) {
+    run_ranks(3, [&](Communicator& inner) {
+      MemoryLedger ledger;
+      Poisoned communicator(inner, groups + 1, value);  // in the second step
+      Engine engine(model, communicator, *optimizer, ledger, {.sharding = Sharding::of_stage(3)});
+      const CountedBatches batches(test.config.vocab_size, test.seq_len, 3);
+      const auto weights = [&] {
+        std::vector<at::Tensor> copies;
+        engine.for_each_parameter([&](const Parameter&, const at::Tensor& weight) { copies.push_back(weight.clone()); });
+        return copies;
+      };
+      engine.train_step(batches.train(0, inner.rank(), 1), test.lr);
+      const auto before = weights();
+      try {
+        engine.train_step(batches.train(1, inner.rank(), 1), test.lr);
+        ADD_FAILURE() << "rank " << inner.rank() << " goes on";
+      } catch (const Error& error) {
+        EXPECT_EQ(error.kind(), ErrorKind::non_finite);
+        EXPECT_THAT(error.what(), ::testing::HasSubstr("step 2"));
+      }
+      const auto after = weights();
+      for (size_t i = 0; i < before.size(); ++i) EXPECT_TRUE(at::equal(before[i], after[i]));
+    });
+  }
+}
 
 TEST(EngineFailure, CollectivesUnderWayAreAbandonedBeforeTheirMemoryGoes) {
   const TrainingCase test;

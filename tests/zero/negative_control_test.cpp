@@ -1,7 +1,8 @@
 // Faults that the parity tests must see, injected between the engine and what it uses.
 #include <ATen/ATen.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
+#include <cmath>
 #include <cstring>
 #include <vector>
 
@@ -43,7 +44,7 @@ class SkippedReduce final : public Forwarding {
   int calls_ = 0;
 };
 
-// From the second step on delivers what the same gather of the step before delivered.
+// In the second step delivers what the same gather of the step before delivered.
 class StaleGather final : public Forwarding {
  public:
   StaleGather(Communicator& inner, size_t gathers_per_step) : Forwarding(inner), gathers_per_step_(gathers_per_step) {}
@@ -73,15 +74,29 @@ class SameSamplesOnEveryRank final : public BatchSource {
   const BatchSource& inner_;
 };
 
-// Updates with half the gradient.
-class HalfGradient final : public Optimizer {
+// Forgets the clip factor.
+class Unclipped final : public Optimizer {
  public:
-  explicit HalfGradient(const Optimizer& inner) : inner_(inner) {}
+  explicit Unclipped(const Optimizer& inner) : inner_(inner) {}
   int state_count() const override { return inner_.state_count(); }
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
-    auto half = arguments;
-    half.gradient_scale /= 2;
-    inner_.update(slice, half);
+    auto unclipped = arguments;
+    unclipped.gradient_scale = 1;
+    inner_.update(slice, unclipped);
+  }
+
+ private:
+  const Optimizer& inner_;
+};
+
+// Moves one element by one unit in the last place.
+class OneUlpOff final : public Optimizer {
+ public:
+  explicit OneUlpOff(const Optimizer& inner) : inner_(inner) {}
+  int state_count() const override { return inner_.state_count(); }
+  void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
+    inner_.update(slice, arguments);
+    if (arguments.step == 5) slice.parameter[7] = std::nextafter(slice.parameter[7], 1.0f);
   }
 
  private:
@@ -128,11 +143,11 @@ TEST_P(NegativeControl, AStaleGatherIsSeen) {
   auto test = sound_;
   const Model model = make_gpt2(test.config);
   const size_t gathers = Schedule::training(model, Sharding::of_stage(3), 1).gathered.size();
-  // Reading the gradients after the first step gathers every group once more.
+  // Reading the gradients after each step gathers every group once more.
   test.wrap_communicator = [=, groups = model.groups().size()](Communicator& inner) {
     return std::make_unique<StaleGather>(inner, gathers + groups);
   };
-  EXPECT_NE(disagreement(test), "");
+  EXPECT_THAT(disagreement(test), ::testing::StartsWith("loss of step 1")) << "the first step that can be stale";
 }
 
 TEST_P(NegativeControl, SamplesThatAreNotDealtToTheRanksAreSeen) {
@@ -141,13 +156,21 @@ TEST_P(NegativeControl, SamplesThatAreNotDealtToTheRanksAreSeen) {
   EXPECT_NE(disagreement(test), "");
 }
 
-TEST(NegativeControlOfTheUpdate, AnUpdateWithHalfTheGradientIsSeenWithSgd) {
+TEST(NegativeControlOfTheUpdate, AForgottenClipFactorIsSeenWithSgd) {
   TrainingCase sound;
   sound.sgd = true;
   sound.lr = 0.1;
   auto test = sound;
-  test.wrap_optimizer = [](const Optimizer& inner) { return std::make_unique<HalfGradient>(inner); };
+  test.wrap_optimizer = [](const Optimizer& inner) { return std::make_unique<Unclipped>(inner); };
   EXPECT_NE(first_disagreement(train(test), train(sound), true), "");
+}
+
+TEST(NegativeControlOfTheBits, OneUnitInTheLastPlaceIsSeen) {
+  const TrainingCase sound;
+  auto test = sound;
+  test.wrap_optimizer = [](const Optimizer& inner) { return std::make_unique<OneUlpOff>(inner); };
+  EXPECT_EQ(first_disagreement(train(test), train(sound), false), "") << "far below every tolerance";
+  EXPECT_NE(first_difference(train(test), train(sound)), "");
 }
 
 }  // namespace

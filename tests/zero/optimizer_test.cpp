@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "core/threads.h"
 #include "zero/gradient_norm.h"
 
 namespace zerorun {
@@ -67,6 +68,55 @@ TEST(Optimizer, AdamWIsTorchs) {
   for (int64_t i = 0; i < kCount; ++i) ASSERT_NEAR(ours.parameter[i], reference[i], 1e-6) << i;
 }
 
+// Element by element, for the baseline instruction set: what every clone of the kernels must give to the bit.
+void adamw_by_hand(State& state, int64_t decay_end, const AdamWOptions& o, const UpdateArguments& a) {
+  const double step = static_cast<double>(a.step);
+  const auto step_size = static_cast<float>(a.lr / (1 - std::pow(o.beta1, step)));
+  const auto correction = static_cast<float>(1 / std::sqrt(1 - std::pow(o.beta2, step)));
+  const auto beta1 = static_cast<float>(o.beta1), beta2 = static_cast<float>(o.beta2), scale = static_cast<float>(a.gradient_scale);
+  for (size_t i = 0; i < state.parameter.size(); ++i) {
+    const float g = state.gradient[i] * scale;
+    state.first[i] = beta1 * state.first[i] + static_cast<float>(1 - o.beta1) * g;
+    state.second[i] = beta2 * state.second[i] + static_cast<float>(1 - o.beta2) * g * g;
+    const float denominator = std::sqrt(state.second[i]) * correction + static_cast<float>(o.eps);
+    const auto decay = static_cast<float>(static_cast<int64_t>(i) < decay_end ? 1 - a.lr * o.weight_decay : 1);
+    state.parameter[i] = state.parameter[i] * decay - step_size * (state.first[i] / denominator);
+  }
+}
+
+void sgd_by_hand(State& state, int64_t decay_end, const SgdOptions& o, const UpdateArguments& a) {
+  for (size_t i = 0; i < state.parameter.size(); ++i) {
+    const auto decay = static_cast<float>(static_cast<int64_t>(i) < decay_end ? o.weight_decay : 0);
+    float g = state.gradient[i] * static_cast<float>(a.gradient_scale) + decay * state.parameter[i];
+    if (o.momentum != 0) g = state.first[i] = static_cast<float>(o.momentum) * state.first[i] + g;
+    state.parameter[i] -= static_cast<float>(a.lr) * g;
+  }
+}
+
+TEST(Optimizer, AnyThreadsAndInstructionsGiveTheBitsOfAPlainLoop) {
+  constexpr int64_t kCount = 100'003, kDecayEnd = 70'001;
+  const AdamWOptions adamw{.beta1 = 0.8, .beta2 = 0.97, .eps = 1e-7, .weight_decay = 0.2};
+  const SgdOptions plain{.weight_decay = 0.2}, momentum{.momentum = 0.9, .weight_decay = 0.2};
+  State by_hand[3] = {State(kCount), State(kCount), State(kCount)};
+  for (int64_t step = 1; step <= 3; ++step) {
+    const UpdateArguments arguments{step, 1e-2, 0.3};
+    adamw_by_hand(by_hand[0], kDecayEnd, adamw, arguments);
+    sgd_by_hand(by_hand[1], kDecayEnd, plain, arguments);
+    sgd_by_hand(by_hand[2], kDecayEnd, momentum, arguments);
+  }
+  for (const int threads : {1, 3}) {
+    set_compute_threads(threads);
+    int which = 0;
+    for (const auto& optimizer : {make_adamw(adamw), make_sgd(plain), make_sgd(momentum)}) {
+      State state(kCount);
+      for (int64_t step = 1; step <= 3; ++step) optimizer->update(state.slice(0, kCount, kDecayEnd), {step, 1e-2, 0.3});
+      EXPECT_EQ(state.parameter, by_hand[which].parameter) << "optimizer " << which << ", " << threads << " threads";
+      ++which;
+    }
+  }
+  set_compute_threads(1);
+}
+
 TEST(Optimizer, OnlyTheDecayPrefixDecays) {
   for (const auto& optimizer : {make_adamw({.weight_decay = 0.5}), make_sgd({.weight_decay = 0.5})}) {
     State state(128);
@@ -91,6 +141,14 @@ TEST(GradientNorm, IsTheSumOfSquaresInDouble) {
   double expected = 0;
   for (const float value : values) expected += static_cast<double>(value) * value;
   EXPECT_NEAR(sum_of_squares(values.data(), static_cast<int64_t>(values.size())), expected, 1e-9 * expected);
+}
+
+TEST(GradientNorm, HasTheSameBitsForAnyThreads) {
+  const auto values = random_values(100'003, 3);
+  const double one = sum_of_squares(values.data(), static_cast<int64_t>(values.size()));
+  set_compute_threads(3);
+  EXPECT_EQ(sum_of_squares(values.data(), static_cast<int64_t>(values.size())), one);
+  set_compute_threads(1);
 }
 
 TEST(GradientNorm, ClipsAsTorchDoes) {

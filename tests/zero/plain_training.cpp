@@ -131,20 +131,19 @@ double clip(const Named& weights, double max_norm) {
 TrainingResult train_plainly(const TrainingCase& test) {
   auto weights = fresh_weights(test.config);
   PlainOptimizer optimizer(weights, test.sgd);
-  const CountedBatches batches(test.config.vocab_size, test.seq_len, test.global_batch_size);
+  const CountedBatches batches(test.config.vocab_size, test.seq_len, test.global_batch_size, test.validation_windows);
   TrainingResult result;
   for (int64_t step = 0; step < test.steps; ++step) {
     for (auto& [name, weight] : weights) weight.mutable_grad() = Tensor();
     const auto loss = loss_of(test.config, weights, batches.train(step, 0, test.global_batch_size));
     torch::autograd::backward({loss}, {});
     result.losses.push_back(loss.item<double>());
-    if (step == 0) result.first_gradients = copy(weights, true);
-    result.gradients = copy(weights, true);
+    result.gradients.push_back(copy(weights, true));
     result.norms.push_back(clip(weights, test.max_norm));
     optimizer.step(weights, test.lr);
   }
   const at::NoGradGuard no_grad;
-  result.validation_loss = loss_of(test.config, weights, batches.validation(0, test.global_batch_size)).item<double>();
+  result.validation_loss = loss_of(test.config, weights, batches.validation(0, test.validation_windows)).item<double>();
   result.weights = copy(weights, false);
   return result;
 }

@@ -119,7 +119,7 @@ int64_t peak_of(const std::vector<Lifetime>& lifetimes, const std::vector<int64_
   return peak;
 }
 
-TEST(SlotPlan, SlotsThatMeetInTimeDoNotMeetInSpaceAndTheBufferIsThePeak) {
+TEST(SlotPlan, SlotsThatMeetInTimeDoNotMeetInSpaceAndTheBufferIsThePeakOrABlockMore) {
   for (const bool tied : {true, false}) {
     for (const int layers : {1, 2, 5}) {
       for (int prefetch = 0; prefetch <= 3; ++prefetch) {

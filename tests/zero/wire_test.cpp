@@ -64,28 +64,28 @@ TEST_P(Wire, BytesSentAreTheArithmeticOfTheShapes) {
   const auto config = tiny_gpt2(tied);
   const Model model = make_gpt2(config);
   const auto optimizer = make_adamw({});
-  constexpr int64_t kSteps = 3, kEvaluations = 2, kSamples = 2, kSeqLen = 9;
-  const auto expected = expected_bytes(config, stage, ranks, kSteps, kEvaluations);
+  constexpr int64_t kSteps = 3, kEvaluations = 2, kBatches = 3, kSamples = 2, kSeqLen = 9;
+  const auto expected = expected_bytes(config, stage, ranks, kSteps, kEvaluations * kBatches);
   const auto check = [&](const Traffic& traffic, const char* which) {
     EXPECT_EQ(traffic.all_gather.bytes_sent, expected.all_gather) << which;
     EXPECT_EQ(traffic.reduce_scatter.bytes_sent, expected.reduce_scatter) << which;
     EXPECT_EQ(traffic.all_reduce.bytes_sent, expected.all_reduce) << which;
     // Tokens; loss and norm: two exchanges a step, two an evaluation batch.
-    EXPECT_EQ(traffic.control.bytes_sent, (kSteps + kEvaluations) * (8 + 16) * (ranks - 1)) << which;
-    EXPECT_EQ(traffic.control.calls, (kSteps + kEvaluations) * 2) << which;
+    EXPECT_EQ(traffic.control.bytes_sent, (kSteps + kEvaluations * kBatches) * (8 + 16) * (ranks - 1)) << which;
+    EXPECT_EQ(traffic.control.calls, (kSteps + kEvaluations * kBatches) * 2) << which;
   };
 
   DryRunOptions options;
   options.ranks = ranks;
   options.engine.sharding = Sharding::of_stage(stage);
-  options.workload = {kSamples, kSeqLen, kSteps, kEvaluations, 1};
+  options.workload = {kSamples, kSeqLen, kSteps, kEvaluations, kBatches};
   check(dry_run(model, *optimizer, options).traffic, "predicted");
 
   run_ranks(ranks, [&, ranks = ranks](Communicator& inner) {
     MemoryLedger ledger;
     CountingCommunicator communicator(inner);
     Engine engine(model, communicator, *optimizer, ledger, options.engine);
-    const CountedBatches batches(config.vocab_size, kSeqLen, kSamples * ranks);
+    const CountedBatches batches(config.vocab_size, kSeqLen, kSamples * ranks, 2 * kSamples * ranks + 1);
     for (int64_t step = 0; step < kSteps; ++step) engine.train_step(batches.train(step, inner.rank() * kSamples, kSamples), 1e-3);
     for (int64_t i = 0; i < kEvaluations; ++i) evaluate_split(engine, communicator, batches, kSamples, 0, ledger);
     if (inner.rank() == 0) check(communicator.traffic(), "measured");

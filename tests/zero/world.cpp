@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -9,12 +10,11 @@
 #include "core/error.h"
 #include "core/random.h"
 #include "core/threads.h"
+#include "core/unit.h"
 #include "zero/evaluation.h"
 
 namespace zerorun::testing {
 namespace {
-
-using Values = std::map<std::string, std::vector<float>>;
 
 Values read(Engine& engine, ParamGroup::Content content) {
   Values values;
@@ -32,6 +32,7 @@ std::string first_difference(const Values& a, const Values& b, const std::string
   if (a.size() != b.size()) return what + ": other names";
   for (const auto& [name, values] : a) {
     const auto& others = b.at(name);
+    if (values.size() != others.size()) return fmt::format("{} {}: {} and {} values", what, name, values.size(), others.size());
     for (size_t i = 0; i < values.size(); ++i) {
       if (std::memcmp(&values[i], &others[i], sizeof(float)) != 0) {
         return fmt::format("{} {}[{}]: {} and {}", what, name, i, values[i], others[i]);
@@ -47,7 +48,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   Communicator& communicator = wrapped ? *wrapped : inner;
   const auto plain_optimizer = optimizer_of(test);
   const auto wrapped_optimizer = test.wrap_optimizer ? test.wrap_optimizer(*plain_optimizer) : nullptr;
-  const CountedBatches counted(test.config.vocab_size, test.seq_len, test.global_batch_size);
+  const CountedBatches counted(test.config.vocab_size, test.seq_len, test.global_batch_size, test.validation_windows);
   const auto wrapped_batches = test.wrap_batches ? test.wrap_batches(counted, inner.rank()) : nullptr;
   const BatchSource& batches = wrapped_batches ? *wrapped_batches : static_cast<const BatchSource&>(counted);
 
@@ -64,9 +65,8 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
     const auto step_result = engine.train_step(batches.train(step, inner.rank() * own, own), test.lr);
     mine.losses.push_back(step_result.loss);
     mine.norms.push_back(step_result.gradient_norm);
-    if (step == 0) mine.first_gradients = read(engine, ParamGroup::Content::gradients);
+    mine.gradients.push_back(read(engine, ParamGroup::Content::gradients));
   }
-  mine.gradients = read(engine, ParamGroup::Content::gradients);
   mine.weights = read(engine, ParamGroup::Content::parameters);
   mine.validation_loss = evaluate_split(engine, communicator, batches, own, 0, ledger);
   if (inner.rank() == 0) result = std::move(mine);
@@ -82,8 +82,15 @@ Batch CountedBatches::make(int64_t first, int64_t count) const {
     const auto sample = static_cast<uint32_t>(first + i / seq_len_), place = static_cast<uint32_t>(i % seq_len_);
     const auto words = philox4x32_10({sample, place, 0, 0}, {7, 7});
     tokens[i] = words[0] % vocabulary_;
-    targets[i] = words[1] % vocabulary_;
+    targets[i] = place < sample % 7 ? kIgnoredTarget : words[1] % vocabulary_;
   }
+  return batch;
+}
+
+Batch CountedBatches::validation(int64_t first, int64_t count) const {
+  auto batch = make(first, count);
+  const int64_t left = std::clamp<int64_t>(validation_windows_ - first, 0, count);
+  batch.targets.narrow(0, left, count - left).fill_(kIgnoredTarget);
   return batch;
 }
 
@@ -100,14 +107,17 @@ TrainingResult train(const TrainingCase& test) {
 }
 
 std::string first_difference(const TrainingResult& a, const TrainingResult& b) {
+  if (a.losses.size() != b.losses.size() || a.losses.empty()) return fmt::format("{} and {} steps", a.losses.size(), b.losses.size());
   for (size_t i = 0; i < a.losses.size(); ++i) {
     if (a.losses[i] != b.losses[i]) return fmt::format("loss of step {}: {} and {}", i, a.losses[i], b.losses[i]);
     if (a.norms[i] != b.norms[i]) return fmt::format("norm of step {}: {} and {}", i, a.norms[i], b.norms[i]);
   }
   if (a.validation_loss != b.validation_loss) return fmt::format("validation loss: {} and {}", a.validation_loss, b.validation_loss);
-  auto difference = first_difference(a.first_gradients, b.first_gradients, "first gradient");
-  if (difference.empty()) difference = first_difference(a.gradients, b.gradients, "gradient");
-  return difference.empty() ? first_difference(a.weights, b.weights, "weight") : difference;
+  for (size_t i = 0; i < a.gradients.size(); ++i) {
+    const auto difference = first_difference(a.gradients[i], b.gradients[i], fmt::format("step {}: gradient", i));
+    if (!difference.empty()) return difference;
+  }
+  return first_difference(a.weights, b.weights, "weight");
 }
 
 double relative_l2(const std::vector<float>& a, const std::vector<float>& b) {

@@ -24,20 +24,24 @@ inline Gpt2Config tiny_gpt2(bool tied) {
           .layer_norm_eps = 1e-5};
 }
 
-// Global samples from counters: the same at every number of ranks.
+// Global samples from counters: the same at every number of ranks. Some targets do not count, more or fewer by sample.
 class CountedBatches : public BatchSource {
  public:
-  CountedBatches(int64_t vocabulary, int64_t seq_len, int64_t global_batch_size)
-      : vocabulary_(vocabulary), seq_len_(seq_len), global_batch_size_(global_batch_size) {}
+  // `validation_windows` is 0 for one global batch.
+  CountedBatches(int64_t vocabulary, int64_t seq_len, int64_t global_batch_size, int64_t validation_windows = 0)
+      : vocabulary_(vocabulary),
+        seq_len_(seq_len),
+        global_batch_size_(global_batch_size),
+        validation_windows_(validation_windows ? validation_windows : global_batch_size) {}
 
   Batch train(int64_t step, int64_t first, int64_t count) const override { return make(step * global_batch_size_ + first, count); }
-  int64_t validation_windows() const override { return global_batch_size_; }
-  Batch validation(int64_t first, int64_t count) const override { return make(first, count); }
+  int64_t validation_windows() const override { return validation_windows_; }
+  Batch validation(int64_t first, int64_t count) const override;
 
   Batch make(int64_t first, int64_t count) const;
 
  private:
-  int64_t vocabulary_, seq_len_, global_batch_size_;
+  int64_t vocabulary_, seq_len_, global_batch_size_, validation_windows_;
 };
 
 struct TrainingCase {
@@ -50,7 +54,8 @@ struct TrainingCase {
   int64_t global_batch_size = 12;
   int64_t seq_len = 37;
   double lr = 1e-2;
-  double max_norm = 1.0;
+  double max_norm = 0.1;  // below every norm of these models: each step is clipped
+  int64_t validation_windows = 26;  // two global batches, and a third that is partly empty
   bool sgd = false;
 
   // Put between the engine and what it uses: how faults are injected. Null: nothing in between.
@@ -59,13 +64,14 @@ struct TrainingCase {
   std::function<std::unique_ptr<BatchSource>(const BatchSource&, int rank)> wrap_batches;
 };
 
+using Values = std::map<std::string, std::vector<float>>;  // by name of the parameter
+
 // What a training leaves, from rank 0.
 struct TrainingResult {
   std::vector<double> losses, norms;
   double validation_loss = 0;
-  std::map<std::string, std::vector<float>> weights;    // after the last step
-  std::map<std::string, std::vector<float>> gradients;  // of the last step
-  std::map<std::string, std::vector<float>> first_gradients;
+  std::vector<Values> gradients;  // of each step, before clipping
+  Values weights;                 // after the last step
 };
 
 std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test);
