@@ -33,19 +33,6 @@ class Training(Program):
             self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
         self.assertGreater(report["communication"]["all_gather"]["bytes_sent"], 0)
 
-    def test_the_process_peak_is_predicted_within_3_percent(self):
-        large = ["model.hidden_size=512", "model.num_hidden_layers=8", "model.num_attention_heads=8", "model.vocab_size=8192",
-                 "model.tie_word_embeddings=false", "training.steps=2", "training.eval_interval=0"]
-        for stage, name in ((0, "whole"), (3, "sharded")):
-            overrides = [*large, f"zero_optimization.stage={stage}", f"run.name={name}"]
-            status, out, err = self.run_program("train.yaml", *(word for o in overrides for word in ("--set", o)))
-            self.assertEqual(status, 0, out + err)
-            for rank in self.report(name)["memory"]:
-                peak = rank["process_peak"]
-                if stage == 0:
-                    self.assertGreater(peak["measured"], 512 << 20)
-                self.assertLess(abs(peak["predicted"] / peak["measured"] - 1), 0.03, peak)
-
     def test_without_mpirun_it_is_a_group_of_one_and_agrees(self):
         self.run_program("train.yaml", "--set", "run.name=two")
         status, out, err = self.run_program("train.yaml", "--set", "run.name=one", "--set", "training.micro_batch_size=12", ranks=0)
@@ -58,6 +45,21 @@ class Training(Program):
         status, out, err = self.run_program("runs/train/config.yaml", "--set", "run.dir=runs/again", "--set", "run.name=again")
         self.assertEqual(status, 0, out + err)
         self.assertEqual([s["loss"] for s in self.metrics("again")], [s["loss"] for s in self.metrics("train")])
+
+
+class ProcessPeak(Program):
+    def test_the_process_peak_is_predicted_within_3_percent(self):
+        large = ["model.hidden_size=512", "model.num_hidden_layers=8", "model.num_attention_heads=8", "model.vocab_size=8192",
+                 "model.tie_word_embeddings=false", "training.steps=2", "training.eval_interval=0"]
+        for stage, name in ((0, "whole"), (3, "sharded")):
+            overrides = [*large, f"zero_optimization.stage={stage}", f"run.name={name}"]
+            status, out, err = self.run_program("train.yaml", *(word for o in overrides for word in ("--set", o)))
+            self.assertEqual(status, 0, out + err)
+            for rank in self.report(name)["memory"]:
+                peak = rank["process_peak"]
+                if stage == 0:
+                    self.assertGreater(peak["measured"], 512 << 20)
+                self.assertLess(abs(peak["predicted"] / peak["measured"] - 1), 0.03, peak)
 
 
 class Planning(Program):
