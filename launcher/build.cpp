@@ -68,10 +68,12 @@ std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings) {
   return make_adamw({.beta1 = settings.betas[0], .beta2 = settings.betas[1], .eps = settings.eps, .weight_decay = settings.weight_decay});
 }
 
-EngineOptions engine_options(const Settings& settings) {
+EngineOptions engine_options(const Settings& settings, int ranks) {
   EngineOptions options;
-  options.sharding = Sharding::of_stage(static_cast<int>(settings.zero_optimization.stage));
   options.prefetch = static_cast<int>(settings.zero_optimization.prefetch);
+  options.micro_batches = micro_batches_of(settings, ranks);
+  options.sharding = Sharding::of_stage(static_cast<int>(settings.zero_optimization.stage), options.micro_batches,
+                                        settings.run.determinism == Settings::Determinism::strict);
   options.max_norm = settings.training.max_norm;
   options.seed = static_cast<uint64_t>(settings.run.seed);
   return options;

@@ -16,7 +16,7 @@ Model make_model(const Settings& settings);
 int64_t vocabulary_of(const Settings& settings);
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings);
-EngineOptions engine_options(const Settings& settings);
+EngineOptions engine_options(const Settings& settings, int ranks);
 
 // Opens the files and checks their tokens against the vocabulary.
 CorpusBatches open_data(const Settings& settings);

@@ -12,7 +12,7 @@ namespace zerorun {
 
 void plan(const CommandLine& line, std::ostream& out) {
   const Settings settings = read_settings(line.config, line.overrides);
-  check_world(settings, line.ranks);
+  micro_batches_of(settings, line.ranks);  // before the data is opened
   const Model model = make_model(settings);
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;

@@ -50,12 +50,12 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
   DryRunOptions options;
   options.ranks = ranks;
   options.threads = threads;
-  options.engine = engine_options(settings);
+  options.engine = engine_options(settings, ranks);
   options.workload = {.micro_batch_size = training.micro_batch_size,
                       .seq_len = training.seq_len,
                       .steps = training.steps,
                       .evaluations = evaluations_of(settings, validation_windows),
-                      .batches_per_evaluation = evaluation_batches(validation_windows, training.global_batch_size, training.eval_batches)};
+                      .batches_per_evaluation = evaluation_batches(validation_windows, training.micro_batch_size * ranks, training.eval_batches)};
   auto prediction = dry_run(model, *make_optimizer(settings.optimizer), options);
   // After every step the ranks tell each other whether one of them was asked to stop.
   prediction.traffic.control += Traffic::Line{1, (ranks - 1) * static_cast<int64_t>(sizeof(int)), 0} * training.steps;

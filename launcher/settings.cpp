@@ -60,7 +60,8 @@ void check_schedule(const Settings& settings, std::vector<Contradiction>& found)
 
 // "set global_batch_size to 10, micro_batch_size to 6 or run 3 ranks"
 std::string ways_out(int64_t global, int64_t micro, int64_t ranks) {
-  std::vector<std::string> ways{fmt::format("set global_batch_size to {}", micro * ranks)};
+  const int64_t accumulation = (global + micro * ranks / 2) / (micro * ranks);
+  std::vector<std::string> ways{fmt::format("set global_batch_size to {}", std::max<int64_t>(accumulation, 1) * micro * ranks)};
   if (global % ranks == 0) ways.push_back(fmt::format("micro_batch_size to {}", global / ranks));
   if (global % micro == 0) ways.push_back(fmt::format("the number of ranks to {}", global / micro));
   return fmt::format("{}", fmt::join(ways, ", or "));
@@ -77,14 +78,14 @@ std::vector<Contradiction> validate(const Settings& settings) {
   return found;
 }
 
-void check_world(const Settings& settings, int ranks) {
+int micro_batches_of(const Settings& settings, int ranks) {
   ZR_CHECK(ranks >= 1, "the world has {} ranks, expected at least 1", ranks);
   const int64_t global = settings.training.global_batch_size;
   const int64_t micro = settings.training.micro_batch_size;
-  if (global == micro * ranks) return;
+  if (global % (micro * ranks) == 0) return static_cast<int>(global / (micro * ranks));
   const std::string origin = origin_of(settings, "training.global_batch_size");
-  fail(ErrorKind::configuration, "{}: training.global_batch_size is {}, but micro_batch_size {} x {} rank{} = {}: {}", origin, global,
-       micro, ranks, ranks == 1 ? "" : "s", micro * ranks, ways_out(global, micro, ranks));
+  fail(ErrorKind::configuration, "{}: training.global_batch_size is {}, no multiple of micro_batch_size {} x {} rank{} = {}: {}", origin,
+       global, micro, ranks, ranks == 1 ? "" : "s", micro * ranks, ways_out(global, micro, ranks));
 }
 
 std::string resolved_yaml(const Settings& settings) {

@@ -130,9 +130,9 @@ struct Contradiction {
 };
 std::vector<Contradiction> validate(const Settings& settings);
 
-// global_batch_size = micro_batch_size x ranks, or Error(configuration) that prints the sum and which values would do.
-// REQUIRES ranks >= 1.
-void check_world(const Settings& settings, int ranks);
+// Micro-batches of a rank and step: global_batch_size = micro_batch_size x this x ranks, or Error(configuration) that prints
+// the sum and which values would do. REQUIRES ranks >= 1.
+int micro_batches_of(const Settings& settings, int ranks);
 
 // Every key with its value and, as a comment, its origin. Reads back to equal settings.
 std::string resolved_yaml(const Settings& settings);

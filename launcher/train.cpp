@@ -64,6 +64,7 @@ struct Run {
   Engine& engine;
   const BatchSource& data;
   MemoryLedger& ledger;
+  int micro_batches;
 };
 
 bool validates_after(const Run& run, int64_t step) {
@@ -79,8 +80,9 @@ StepMetrics run_step(const Run& run, int64_t step) {
   const double lr = learning_rate(run.settings, step);
   {
     const MemoryScope scope(run.ledger, Category::activations);
-    const auto batch = run.data.train(step, run.communicator.rank() * training.micro_batch_size, training.micro_batch_size);
-    result = run.engine.train_step(batch, lr);
+    const auto batches =
+        micro_batches(run.data, step, run.micro_batches, training.micro_batch_size, run.communicator.rank(), run.communicator.size());
+    result = run.engine.train_step(batches, lr);
   }
   StepMetrics metrics{step + 1, result.loss, lr, result.gradient_norm, result.tokens, seconds_since(start), {}};
   if (validates_after(run, step + 1)) {
@@ -126,7 +128,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const bool speaks = session.rank() == 0;
 
   // settings
-  check_world(settings, session.size());
+  const int micro_batches = micro_batches_of(settings, session.size());
   MpiCommunicator mpi(session);
   agree(mpi, settings);
   const int threads = threads_of(settings, session.local_size());
@@ -165,11 +167,11 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   MemoryLedger ledger;
   CountingCommunicator communicator(mpi);
   const auto optimizer = make_optimizer(settings.optimizer);
-  Engine engine(model, communicator, *optimizer, ledger, engine_options(settings));
+  Engine engine(model, communicator, *optimizer, ledger, engine_options(settings, session.size()));
 
   // steps
   Progress progress(out, {.is_terminal = output_is_terminal(), .steps = settings.training.steps, .log_freq = settings.metrics.log_freq});
-  const Run run{settings, communicator, engine, data, ledger};
+  const Run run{settings, communicator, engine, data, ledger, micro_batches};
   std::vector<double> seconds;
   bool stopped = false;
   for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {

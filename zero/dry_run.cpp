@@ -59,7 +59,8 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   };
   prediction.traffic += traffic_of([&] {
     const MemoryScope scope(ledger, Category::activations);
-    engine.train_step(source.train(0, 0, workload.micro_batch_size), 0);
+    const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
+    engine.train_step(batches, 0);
   }) * workload.steps;
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *

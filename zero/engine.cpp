@@ -5,6 +5,8 @@
 //   backward   for each unit, last to first:     gather (if needed), compute, release, reduce its gradient
 //   update     each rank its slice, then publish the new parameters (if they stay whole)
 //
+// with forward and backward once for each micro-batch.
+//
 // What is gathered ahead and which slot it goes to is planned once (schedule.h). Gradients flow through one path: a
 // unit's backward adds them to a flat slot, the slot is summed over ranks, and the sum lands where the sharding keeps it.
 
@@ -81,15 +83,21 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   scratch_ = slots(Category::communication, scratch_bytes);
 }
 
-StepResult Engine::train_step(const Batch& batch, double lr) {
-  const int64_t tokens = total_tokens(batch);
-  const StepContext context{batch.tokens, batch.targets, Mode::train, 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1))};
+StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
+  ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
+           options_.micro_batches);
+  const int64_t tokens = total_tokens(micro_batches);
+  const double loss_scale = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1));
 
   Sums own;
-  own.loss = run_passes(context);
+  for (const auto& batch : micro_batches) {
+    const Place place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
+    own.loss += run_passes({batch.tokens, batch.targets, Mode::train, loss_scale}, place);
+  }
+  for (const auto& group : groups_) group->share_gradients().wait();
   for (const auto& group : groups_) own.squared_norm += group->squared_gradient_norm();
   const Sums sums = sum_over_ranks(own);
-  const StepResult result{sums.loss * context.loss_scale, std::sqrt(sums.squared_norm), tokens};
+  const StepResult result{sums.loss * loss_scale, std::sqrt(sums.squared_norm), tokens};
   if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
     fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_taken_ + 1,
          result.loss, result.gradient_norm);
@@ -99,12 +107,12 @@ StepResult Engine::train_step(const Batch& batch, double lr) {
 }
 
 // Forward keeps a tape of {inputs, outputs}, one small graph per unit; backward walks it from the end.
-double Engine::run_passes(const StepContext& context) {
+double Engine::run_passes(const StepContext& context, Place place) {
   std::vector<Frame> tape;
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
   double loss = 0;
   for (const auto& visit : training_.visits) {
-    prepare(visit, training_, training_gathers_);
+    prepare(visit, training_, training_gathers_, place);
     if (!visit.backward) {
       const MemoryScope scope(ledger_, Category::activations);
       Frame frame{start_of_graph(flow), {}};
@@ -120,7 +128,7 @@ double Engine::run_passes(const StepContext& context) {
       flow = backward(std::move(tape.back()), std::move(flow));
       tape.pop_back();
     }
-    finish(visit);
+    finish(visit, place);
   }
   for (auto& reduce : reduces_) reduce.wait();
   reduces_.clear();
@@ -128,13 +136,13 @@ double Engine::run_passes(const StepContext& context) {
 }
 
 // Starts what runs beside this visit, and waits for what it needs.
-void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan) {
+void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, Place place) {
   for (const int group : visit.open) {
     Slot slot = nullptr;
     for (size_t i = 0; i < schedule.gradients.size(); ++i) {
       if (schedule.gradients[i].group == group) slot = at_offset(gradient_slots_, gradient_plan_.offsets[i]);
     }
-    groups_[group]->open_gradients(slot);
+    groups_[group]->open_gradients(slot, place.first);
   }
   for (const int i : visit.gather) {
     const int group = schedule.gathered[i].group;
@@ -156,13 +164,14 @@ Carry Engine::backward(Frame frame, Carry gradients) {
 
 // Releases what is no longer needed and starts the sums of gradients that are complete. They run while the next unit
 // computes, whose own sums wait for them.
-void Engine::finish(const Visit& visit) {
+void Engine::finish(const Visit& visit, Place place) {
   for (const int group : visit.release) groups_[group]->reshard();
   if (!visit.backward) return;
   for (auto& reduce : reduces_) reduce.wait();
   reduces_.clear();
+  if (!place.last && !options_.sharding.sums_each) return;
   const Span scratch{at_offset(scratch_, 0), scratch_.numel(), at::kByte};
-  for (const int group : visit.reduce) reduces_.push_back(groups_[group]->reduce(scratch));
+  for (const int group : visit.reduce) reduces_.push_back(groups_[group]->reduce(scratch, place.first));
 }
 
 void Engine::update(double lr, double gradient_scale) {
@@ -180,12 +189,12 @@ LossSum Engine::evaluate(const Batch& batch) {
   const StepContext context{batch.tokens, batch.targets, Mode::evaluate, 1};
   Carry flow;
   for (const auto& visit : evaluation_.visits) {
-    prepare(visit, evaluation_, evaluation_gathers_);
+    prepare(visit, evaluation_, evaluation_gathers_, {true, true});
     const MemoryScope scope(ledger_, Category::activations);
     flow = forward(visit.unit, context, std::move(flow));
-    finish(visit);
+    finish(visit, {true, true});
   }
-  return {sum_over_ranks({value_of(flow[0]), 0}).loss, total_tokens(batch)};
+  return {sum_over_ranks({value_of(flow[0]), 0}).loss, total_tokens({&batch, 1})};
 }
 
 std::vector<at::Tensor> Engine::weights_of(int unit) const {
@@ -194,8 +203,9 @@ std::vector<at::Tensor> Engine::weights_of(int unit) const {
   return weights;
 }
 
-int64_t Engine::total_tokens(const Batch& batch) {
-  const int64_t own = count_targets(batch.targets);
+int64_t Engine::total_tokens(std::span<const Batch> batches) {
+  int64_t own = 0;
+  for (const auto& batch : batches) own += count_targets(batch.targets);
   std::vector<int64_t> all(communicator_.size());
   communicator_.exchange(&own, all.data(), sizeof(own));
   int64_t total = 0;

@@ -5,10 +5,13 @@
 // `prefetch` more (stage 3); communication = slots of gradients on their way (stages 2, 3) and the scratch of a
 // reduction; activations = what the units' forward and backward allocate, the tape between them.
 // Bytes sent per step and rank, P = padded elements, e = 4, times (N-1)/N: stage 0 all_reduce 2 P e; stages 1 and 2
-// reduce_scatter P e + all_gather P e; stage 3 all_gather (1 + [backward needs weights]) P e + reduce_scatter P e.
+// reduce_scatter P e + all_gather P e; stage 3 all_gather (1 + [backward needs weights]) P e + reduce_scatter P e. With M
+// micro-batches M times at stages 2 and 3, but for the all_gather of stage 2. In strict mode M reduce_scatter at every
+// stage; stage 0 sends all_gather P e then instead of the rest of its all_reduce, and stage 1 keeps 1/N of the gradients.
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -25,6 +28,7 @@ namespace zerorun {
 struct EngineOptions {
   Sharding sharding;
   int prefetch = 1;       // units gathered ahead
+  int micro_batches = 1;  // of a step; the sharding was made for
   double max_norm = 1.0;  // of the gradient; 0: no clipping
   uint64_t seed = 42;     // of the initial parameters
   at::Device device = at::kCPU;
@@ -52,9 +56,10 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Forward, backward, norm, update, publish on this rank's samples. Throws Error(non_finite) on every rank, before the
+  // Forward and backward on each of this rank's micro-batches, then norm, update, publish. Every target token of the step
+  // weighs the same, whichever micro-batch or rank it is in. REQUIRES options.micro_batches batches. Throws Error(non_finite) on every rank, before the
   // update, where the loss or the gradient's norm is not a number or infinite.
-  StepResult train_step(const Batch& batch, double lr);
+  StepResult train_step(std::span<const Batch> micro_batches, double lr);
   LossSum evaluate(const Batch& batch);
 
   // Calls visit(parameter, value) for every parameter, group by group; value is an fp32 tensor of its shape that is valid
@@ -69,18 +74,22 @@ class Engine {
   struct Frame {
     Carry inputs, outputs;
   };
+  // Where a micro-batch stands in its step.
+  struct Place {
+    bool first, last;
+  };
   struct Sums {
     double loss = 0, squared_norm = 0;
   };
 
   const ParamGroup& group_of(const Model::Place& place) const { return *groups_[place.group]; }
-  int64_t total_tokens(const Batch& batch);
-  void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan);
+  int64_t total_tokens(std::span<const Batch> batches);
+  void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, Place place);
   std::vector<at::Tensor> weights_of(int unit) const;
-  void finish(const Visit& visit);
+  void finish(const Visit& visit, Place place);
   Carry forward(int unit, const StepContext& context, Carry inputs);
   Carry backward(Frame frame, Carry gradients);
-  double run_passes(const StepContext& context);
+  double run_passes(const StepContext& context, Place place);
   Sums sum_over_ranks(Sums own);
   void update(double lr, double gradient_scale);
 

@@ -40,6 +40,11 @@ void sgd_momentum(float* __restrict parameter, const float* __restrict gradient,
 }
 
 ZR_FOR_EACH_CPU
+void add(float* __restrict sum, const float* __restrict part, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) sum[i] += part[i];
+}
+
+ZR_FOR_EACH_CPU
 double sum_of_squares(const float* values, int64_t begin, int64_t end) {
   constexpr int kLanes = 8;
   double lane[kLanes] = {};

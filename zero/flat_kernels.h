@@ -16,6 +16,9 @@ struct SgdFactors {
 void sgd(float* parameter, const float* gradient, int64_t begin, int64_t end, const SgdFactors& factors);
 void sgd_momentum(float* parameter, const float* gradient, float* buffer, int64_t begin, int64_t end, const SgdFactors& factors);
 
+// sum += part
+void add(float* sum, const float* part, int64_t begin, int64_t end);
+
 // Sum of squares in fp64, in eight interleaved lanes added in a fixed order.
 double sum_of_squares(const float* values, int64_t begin, int64_t end);
 

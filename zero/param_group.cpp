@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "zero/flat_kernels.h"
 #include "zero/gradient_norm.h"
 
 namespace zerorun {
@@ -112,16 +113,39 @@ Work ParamGroup::gather(Slot slot) {
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 
-void ParamGroup::open_gradients(Slot slot) {
-  gradient_slot_ = options_.sharding.gradients ? slot : data_of(gradients_);
+void ParamGroup::open_gradients(Slot slot, bool first) {
+  const bool uses_slot = options_.sharding.gradients_use_slots();
+  gradient_slot_ = uses_slot ? slot : data_of(gradients_);
   point(gradient_storage_, gradient_slot_);
-  if (gradient_slot_) std::memset(gradient_slot_, 0, gradient_storage_.nbytes());
+  if (gradient_slot_ && (first || uses_slot)) std::memset(gradient_slot_, 0, gradient_storage_.nbytes());
 }
 
-Work ParamGroup::reduce(Span scratch) {
+Work ParamGroup::reduce(Span scratch, bool first) {
   const Span full{gradient_slot_, layout_.padded_count(), at::kFloat};
+  if (options_.sharding.sums_each) {
+    const Span summed = full.slice(communicator_.rank(), communicator_.size());
+    Work sum = communicator_.reduce_scatter(full, summed, scratch);
+    return Work([this, sum, summed, first]() mutable {
+      sum.wait();
+      accumulate(summed, first);
+    });
+  }
   if (!options_.sharding.optimizer) return communicator_.all_reduce(full, scratch);
   return communicator_.reduce_scatter(full, whole(own_slice(gradients_, options_.sharding.gradients)), scratch);
+}
+
+void ParamGroup::accumulate(Span summed, bool first) {
+  auto* sum = data_of(own_slice(gradients_, options_.sharding.gradients));
+  const auto* part = static_cast<const float*>(summed.data);
+  if (!part) return;
+  at::parallel_for(0, summed.count, kElementsPerTask, [&](int64_t begin, int64_t end) {
+    first ? void(std::copy(part + begin, part + end, sum + begin)) : kernels::add(sum, part, begin, end);
+  });
+}
+
+Work ParamGroup::share_gradients() {
+  if (!options_.sharding.sums_each || options_.sharding.gradients) return {};
+  return communicator_.all_gather(whole(own_slice(gradients_, false)), whole(gradients_));
 }
 
 double ParamGroup::squared_gradient_norm() const {

@@ -46,10 +46,14 @@ class ParamGroup {
   Work gather(Slot slot);
   void reshard();
 
-  // Zeroes the gradient and lets the weights' .grad point there: into `slot` where gradients are sharded.
-  void open_gradients(Slot slot);
-  // Collective: starts the sum of the gradient over ranks, into what the sharding keeps resident.
-  Work reduce(Span scratch);
+  // Before the first part of a micro-batch's gradient: lets the weights' .grad point into `slot` where gradients pass
+  // through one, and zeroes it; elsewhere into the resident gradient, which is zeroed for the first micro-batch of a step.
+  void open_gradients(Slot slot, bool first);
+  // Collective: starts the sum of the gradient over ranks, into what the sharding keeps resident, or onto it after the
+  // first micro-batch. The result is there when the Work has been waited for.
+  Work reduce(Span scratch, bool first);
+  // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
+  Work share_gradients();
 
   // Of the summed gradient in this rank's slice, fp64.
   double squared_gradient_norm() const;
@@ -66,6 +70,7 @@ class ParamGroup {
   void initialise();
   Span whole(const at::Tensor& resident) const;
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
+  void accumulate(Span summed, bool first);
   void point(at::Storage& storage, void* data) const;
 
   const ParameterGroup& declaration_;

@@ -59,7 +59,7 @@ void plan_gathers(Schedule& schedule, const Model& model, int prefetch) {
 }
 
 // The first visit that adds to a group's gradient, and the last.
-void plan_gradients(Schedule& schedule, const Model& model, bool sharded) {
+void plan_gradients(Schedule& schedule, const Model& model, bool slots) {
   const int last_visit = static_cast<int>(schedule.visits.size()) - 1;
   std::vector<Lifetime> spans(model.groups().size(), {-1, 0, 0});
   for (int v = 0; v <= last_visit; ++v) {
@@ -73,7 +73,7 @@ void plan_gradients(Schedule& schedule, const Model& model, bool sharded) {
   for (const auto& span : spans) {
     schedule.visits[span.begin].open.push_back(span.group);
     schedule.visits[span.end].reduce.push_back(span.group);
-    if (sharded) schedule.gradients.push_back({span.group, span.begin, std::min(span.end + 1, last_visit)});
+    if (slots) schedule.gradients.push_back({span.group, span.begin, std::min(span.end + 1, last_visit)});
   }
 }
 
@@ -133,7 +133,7 @@ Schedule Schedule::training(const Model& model, Sharding sharding, int prefetch)
   Schedule schedule = evaluation(model, {}, prefetch);
   for (int u = model.unit_count() - 1; u >= 0; --u) schedule.visits.push_back({u, /*backward=*/true, {}, {}, {}, {}, {}});
   if (sharding.parameters) plan_gathers(schedule, model, prefetch);
-  plan_gradients(schedule, model, sharding.gradients);
+  plan_gradients(schedule, model, sharding.gradients_use_slots());
   return schedule;
 }
 

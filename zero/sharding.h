@@ -9,9 +9,18 @@ struct Sharding {
   bool optimizer = false;
   bool gradients = false;
   bool parameters = false;
+  // Each micro-batch's gradient is summed over ranks by itself, and passes through a slot to an accumulator. Otherwise a
+  // rank adds its own micro-batches in place, and ranks are summed once.
+  bool sums_each = false;
 
-  // ZeRO's stages (Rajbhandari et al. 2020). REQUIRES 0 <= stage <= 3.
-  static Sharding of_stage(int stage) { return {stage >= 1, stage >= 2, stage >= 3}; }
+  // Of a ZeRO stage (Rajbhandari et al. 2020). With several micro-batches a stage that keeps slices of gradients has to sum
+  // each; in strict mode every stage does, so that its bits are the same, and stage 1 keeps slices then.
+  // REQUIRES 0 <= stage <= 3.
+  static Sharding of_stage(int stage, int micro_batches = 1, bool strict = false) {
+    const bool sums_each = micro_batches > 1 && (strict || stage >= 2);
+    return {stage >= 1, stage >= 2 || (sums_each && stage >= 1), stage >= 3, sums_each};
+  }
+  bool gradients_use_slots() const { return gradients || sums_each; }
 };
 
 }  // namespace zerorun

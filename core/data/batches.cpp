@@ -63,4 +63,10 @@ Batch CorpusBatches::validation(int64_t first, int64_t count) const {
   return batch;
 }
 
+std::vector<Batch> micro_batches(const BatchSource& source, int64_t step, int count, int64_t size, int rank, int ranks) {
+  std::vector<Batch> batches;
+  for (int m = 0; m < count; ++m) batches.push_back(source.train(step, (m * ranks + rank) * size, size));
+  return batches;
+}
+
 }  // namespace zerorun

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "core/data/corpus.h"
 
@@ -26,6 +27,9 @@ class BatchSource {
   // (kIgnoredTarget), so that every rank of a last, partly empty batch still has one to compute with.
   virtual Batch validation(int64_t first, int64_t count) const = 0;
 };
+
+// A rank's part of a step: micro-batches of `size` samples, dealt in order to the ranks and then to the micro-batches.
+std::vector<Batch> micro_batches(const BatchSource& source, int64_t step, int count, int64_t size, int rank, int ranks);
 
 // Window w of n tokens is tokens [w T, (w+1) T] with T = seq_len; there are (n-1) / T of them. Sample s of the run, counted
 // over all ranks since step 0, is window permute(seed, s / windows, s % windows): each epoch has its own order, a batch may span

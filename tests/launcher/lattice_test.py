@@ -1,4 +1,4 @@
-"""One truth under mpirun: stages x ranks x tied x optimizers x threads, run as users run them. Usage: lattice_test.py ZERORUN MPIRUN
+"""One truth under mpirun: stages x ranks x tied x optimizers x threads x micro-batches, run as users run them. Usage: lattice_test.py ZERORUN MPIRUN
 With ZERORUN_FULL=1 the whole lattice, else one combination of the other settings for each number of ranks."""
 import itertools
 import os
@@ -7,17 +7,18 @@ import unittest
 from program import Program
 
 STAGES = (0, 1, 2, 3)
-# ranks, tied, optimizer, threads
-COVER = ((1, "true", "SGD", 2), (2, "false", "AdamW", 1), (3, "true", "AdamW", 1), (4, "false", "SGD", 2))
-WHOLE = tuple(itertools.product((1, 2, 3, 4), ("true", "false"), ("AdamW", "SGD"), (1, 2)))
+# ranks, tied, optimizer, threads, micro-batches
+COVER = ((1, "true", "SGD", 2, 3), (2, "false", "AdamW", 1, 1), (3, "true", "AdamW", 1, 3), (4, "false", "SGD", 2, 1))
+WHOLE = tuple(itertools.product((1, 2, 3, 4), ("true", "false"), ("AdamW", "SGD"), (1, 2), (1, 3)))
 COMPUTE = ("activations", "workspace")
 
 
 class Lattice(Program):
-    def train(self, stage, ranks, tied, optimizer, threads):
-        name = f"stage{stage}-ranks{ranks}-tied_{tied}-{optimizer}-threads{threads}"
+    def train(self, stage, ranks, tied, optimizer, threads, micro_batches):
+        name = f"stage{stage}-ranks{ranks}-tied_{tied}-{optimizer}-threads{threads}-micro_batches{micro_batches}"
         overrides = {
-            "run.name": name, "run.threads": threads, "training.steps": 5, "training.micro_batch_size": 12 // ranks, "training.seq_len": 13,
+            "run.name": name, "run.threads": threads, "training.steps": 5, "training.seq_len": 13,
+            "training.global_batch_size": 36, "training.micro_batch_size": 36 // ranks // micro_batches,
             "model.hidden_size": 36, "model.num_attention_heads": 3, "model.tie_word_embeddings": tied,
             "optimizer.name": optimizer, "optimizer.lr": "0.1" if optimizer == "SGD" else "1.0e-3", "zero_optimization.stage": stage,
         }
@@ -38,11 +39,11 @@ class Lattice(Program):
             self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
 
     def test_stages_give_the_same_bits_and_the_bytes_that_were_predicted(self):
-        for ranks, tied, optimizer, threads in WHOLE if os.environ.get("ZERORUN_FULL") == "1" else COVER:
+        for ranks, tied, optimizer, threads, micro_batches in WHOLE if os.environ.get("ZERORUN_FULL") == "1" else COVER:
             steps = []
             for stage in STAGES:
-                with self.subTest(stage=stage, ranks=ranks, tied=tied, optimizer=optimizer, threads=threads):
-                    name = self.train(stage, ranks, tied, optimizer, threads)
+                with self.subTest(stage=stage, ranks=ranks, tied=tied, optimizer=optimizer, threads=threads, micro_batches=micro_batches):
+                    name = self.train(stage, ranks, tied, optimizer, threads, micro_batches)
                     self.expect_true(self.report(name), threads)
                     steps.append([(s["loss"], s["grad_norm"], s.get("validation_loss")) for s in self.metrics(name)])
                     self.assertEqual(len(steps[-1]), 5)

@@ -132,19 +132,19 @@ TEST(Settings, TheFingerprintFollowsEveryValueAndNoOrigin) {
   }
 }
 
-TEST(CheckWorld, AcceptsTheBatchThatDivides) {
-  const Settings settings = read(kSmall);
-  EXPECT_NO_THROW(check_world(settings, 2));
+TEST(MicroBatches, AreWhatTheGlobalBatchLeavesToARank) {
+  EXPECT_EQ(micro_batches_of(read(kSmall), 2), 1);
+  EXPECT_EQ(micro_batches_of(read(kSmall), 1), 2);
+  EXPECT_EQ(micro_batches_of(read(kSmall, {{"training.global_batch_size", "48"}}), 4), 3);
 }
 
-TEST(CheckWorld, PrintsTheSumAndWhatWouldDo) {
+TEST(MicroBatches, ThatDoNotDivideAreRefusedWithTheSumAndWhatWouldDo) {
   const Settings settings = read(kSmall, {{"training.global_batch_size", "12"}, {"training.micro_batch_size", "5"}});
-  EXPECT_EQ(message_of(ErrorKind::configuration, [&] { check_world(settings, 2); }),
-            "--set training.global_batch_size: training.global_batch_size is 12, but micro_batch_size 5 x 2 ranks = 10: "
+  EXPECT_EQ(message_of(ErrorKind::configuration, [&] { micro_batches_of(settings, 2); }),
+            "--set training.global_batch_size: training.global_batch_size is 12, no multiple of micro_batch_size 5 x 2 ranks = 10: "
             "set global_batch_size to 10, or micro_batch_size to 6");
-  EXPECT_THAT(message_of(ErrorKind::configuration, [&] { check_world(read(kSmall), 1); }),
-              testing::HasSubstr("micro_batch_size 4 x 1 rank = 4: set global_batch_size to 4, or micro_batch_size to 8, "
-                                 "or the number of ranks to 2"));
+  EXPECT_THAT(message_of(ErrorKind::configuration, [&] { micro_batches_of(read(kSmall), 3); }),
+              testing::HasSubstr("micro_batch_size 4 x 3 ranks = 12: set global_batch_size to 12, or the number of ranks to 2"));
 }
 
 }  // namespace

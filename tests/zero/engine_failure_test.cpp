@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cmath>
 
 #include "comm/thread_communicator.h"
@@ -66,10 +67,10 @@ TEST(EngineFailure, WhatIsNotFiniteOnOneRankStopsAllAtTheSameStepBeforeTheUpdate
         engine.for_each_parameter([&](const Parameter&, const at::Tensor& weight) { copies.push_back(weight.clone()); });
         return copies;
       };
-      engine.train_step(batches.train(0, inner.rank(), 1), test.lr);
+      engine.train_step(std::array{batches.train(0, inner.rank(), 1)}, test.lr);
       const auto before = weights();
       try {
-        engine.train_step(batches.train(1, inner.rank(), 1), test.lr);
+        engine.train_step(std::array{batches.train(1, inner.rank(), 1)}, test.lr);
         ADD_FAILURE() << "rank " << inner.rank() << " goes on";
       } catch (const Error& error) {
         EXPECT_EQ(error.kind(), ErrorKind::non_finite);
@@ -92,7 +93,7 @@ TEST(EngineFailure, CollectivesUnderWayAreAbandonedBeforeTheirMemoryGoes) {
       Engine engine(model, communicator, *optimizer, ledger, {.sharding = Sharding::of_stage(3)});
       auto batch = CountedBatches(test.config.vocab_size, test.seq_len, 1).train(0, 0, 1);
       batch.tokens[0][0] = test.config.vocab_size;  // the embedding throws, with the next unit's gather under way
-      EXPECT_ANY_THROW(engine.train_step(batch, test.lr));
+      EXPECT_ANY_THROW(engine.train_step(std::array{batch}, test.lr));
       EXPECT_GT(communicator.under_way(), 0);
     }
     EXPECT_EQ(communicator.under_way(), 0);

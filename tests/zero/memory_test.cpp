@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <malloc.h>
 
+#include <array>
 #include <algorithm>
 #include <fstream>
 #include <string>
@@ -34,11 +35,14 @@ const Shape kShapes[] = {
 struct Case {
   int shape, stage, ranks, threads;
   bool tied;
+  int micro_batches = 1;
+  bool strict = false;
 };
 
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
   const auto& c = info.param;
-  return fmt::format("{}Stage{}Ranks{}Threads{}{}", kShapes[c.shape].name, c.stage, c.ranks, c.threads, c.tied ? "Tied" : "Untied");
+  return fmt::format("{}Stage{}Ranks{}Threads{}{}", kShapes[c.shape].name, c.stage, c.ranks, c.threads, c.tied ? "Tied" : "Untied") +
+         (c.micro_batches > 1 ? fmt::format("MicroBatches{}{}", c.micro_batches, c.strict ? "Strict" : "Fast") : "");
 }
 
 std::vector<Case> all_cases() {
@@ -49,6 +53,7 @@ std::vector<Case> all_cases() {
         for (const int threads : {1, 2}) {
           for (const bool tied : {true, false}) cases.push_back({shape, stage, ranks, threads, tied});
         }
+        for (const bool strict : {true, false}) cases.push_back({shape, stage, ranks, 1, shape % 2 == 0, 3, strict});
       }
     }
   }
@@ -70,7 +75,8 @@ DryRunOptions options_of(const Case& c) {
   DryRunOptions options;
   options.ranks = c.ranks;
   options.threads = c.threads;
-  options.engine.sharding = Sharding::of_stage(c.stage);
+  options.engine.sharding = Sharding::of_stage(c.stage, c.micro_batches, c.strict);
+  options.engine.micro_batches = c.micro_batches;
   options.workload = {shape.micro_batch_size, shape.seq_len, /*steps=*/2, /*evaluations=*/1, /*batches_per_evaluation=*/1};
   return options;
 }
@@ -88,8 +94,7 @@ MemoryUsage run(const Case& c, const Model& model, const Optimizer& optimizer, i
     std::vector<at::Tensor> leak;
     for (int64_t step = 0; step < workload.steps; ++step) {
       const MemoryScope scope(ledger, Category::activations);
-      const auto first = inner.rank() * workload.micro_batch_size;
-      engine.train_step(batches.train(step, first, workload.micro_batch_size), 1e-3);
+      engine.train_step(micro_batches(batches, step, c.micro_batches, workload.micro_batch_size, inner.rank(), c.ranks), 1e-3);
       if (leaked_bytes) leak.push_back(at::empty({leaked_bytes}, at::kByte));
     }
     evaluate_split(engine, inner, batches, workload.micro_batch_size, 0, ledger);
@@ -125,7 +130,8 @@ TEST_P(Memory, StatesAreWhatTheStageSays) {
   const auto predicted = dry_run(model, *make_adamw({}), options_of(c));
   const double padded = static_cast<double>(model.parameter_count() + predicted.padding);
   const double n = c.ranks;
-  const double per_parameter[] = {16, 8 + 8 / n, 4 + 12 / n, 16 / n};
+  const double stage1 = c.micro_batches > 1 && c.strict ? 4 + 12 / n : 8 + 8 / n;  // slices of gradients in strict mode
+  const double per_parameter[] = {16, stage1, 4 + 12 / n, 16 / n};
   const auto& memory = predicted.memory;
   const auto states = memory.peak_of(Category::parameters) + memory.peak_of(Category::gradients) + memory.peak_of(Category::optimizer);
   EXPECT_EQ(static_cast<double>(states), per_parameter[c.stage] * padded);
@@ -212,7 +218,7 @@ TEST(MemoryTruth, MallocHasInUseWhatTheLedgerSays) {
     const CountedBatches batches(4096, 128, 8);
     for (int64_t step = 0; step < 3; ++step) {
       const MemoryScope scope(ledger, Category::activations);
-      engine.train_step(batches.train(step, 0, 8), 1e-3);
+      engine.train_step(std::array{batches.train(step, 0, 8)}, 1e-3);
       communicator.start();  // matrix products have their packing buffers now
     }
     EXPECT_GT(communicator.largest_ledger(), 500 << 20);

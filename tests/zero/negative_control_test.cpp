@@ -63,6 +63,21 @@ class StaleGather final : public Forwarding {
   std::vector<std::vector<char>> delivered_;
 };
 
+// The second of three micro-batches never reaches the accumulator.
+class DroppedMicroBatch final : public Forwarding {
+ public:
+  DroppedMicroBatch(Communicator& inner, int groups) : Forwarding(inner), groups_(groups) {}
+  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+    inner_.reduce_scatter(full, slice, scratch).wait();
+    if (calls_++ / groups_ % 3 == 1) std::memset(slice.data, 0, slice.bytes());
+    return {};
+  }
+
+ private:
+  int groups_;
+  int calls_ = 0;
+};
+
 class SameSamplesOnEveryRank final : public BatchSource {
  public:
   explicit SameSamplesOnEveryRank(const BatchSource& inner) : inner_(inner) {}
@@ -148,6 +163,16 @@ TEST_P(NegativeControl, AStaleGatherIsSeen) {
     return std::make_unique<StaleGather>(inner, gathers + groups);
   };
   EXPECT_THAT(disagreement(test), ::testing::StartsWith("loss of step 1")) << "the first step that can be stale";
+}
+
+TEST_P(NegativeControl, ADroppedMicroBatchIsSeen) {
+  sound_.global_batch_size = 36;
+  auto test = sound_;
+  test.micro_batches = 3;
+  EXPECT_EQ(disagreement(test), "");
+  const int groups = static_cast<int>(make_gpt2(test.config).groups().size());
+  test.wrap_communicator = [=](Communicator& inner) { return std::make_unique<DroppedMicroBatch>(inner, groups); };
+  EXPECT_NE(disagreement(test), "");
 }
 
 TEST_P(NegativeControl, SamplesThatAreNotDealtToTheRanksAreSeen) {

@@ -54,6 +54,33 @@ TEST_P(OneTruth, ThePrefetchDepthChangesNoBit) {
   }
 }
 
+TEST_P(OneTruth, SeveralMicroBatchesGiveTheSameBitsAtEveryStage) {
+  for (int ranks = 1; ranks <= 4; ++ranks) {
+    auto test = make(0, ranks);
+    test.global_batch_size = 36;
+    test.micro_batches = 3;
+    const auto whole = train(test);
+    for (test.stage = 1; test.stage <= 3; ++test.stage) {
+      EXPECT_EQ(first_difference(train(test), whole), "") << "stage " << test.stage << ", " << ranks << " ranks";
+    }
+  }
+}
+
+TEST_P(OneTruth, SeveralMicroBatchesAreOneBatch) {
+  auto one = make(0, 1);
+  one.global_batch_size = 36;
+  const auto plain = train_plainly(one);
+  for (const bool strict : {false, true}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      auto test = make(stage, 2);
+      test.global_batch_size = 36;
+      test.micro_batches = 3;
+      test.strict = strict;
+      EXPECT_EQ(first_disagreement(train(test), plain, test.sgd), "") << "stage " << stage << (strict ? ", strict" : ", fast");
+    }
+  }
+}
+
 TEST_P(OneTruth, TwoThreadsGiveTheSameBitsAtEveryStage) {
   auto test = make(0, 2);
   test.threads = 2;

@@ -38,34 +38,37 @@ struct Expected {
   int64_t all_gather, reduce_scatter, all_reduce;
 };
 
-Expected expected_bytes(const Gpt2Config& config, int stage, int ranks, int64_t steps, int64_t evaluations) {
+// With m micro-batches in a step.
+Expected expected_bytes(const Gpt2Config& config, int stage, int ranks, int64_t m, bool strict, int64_t steps, int64_t evaluations) {
   const auto padded = padded_elements(config, ranks);
   const int64_t whole = padded.once + padded.twice;
   const auto sent = [&](int64_t elements) { return elements * 4 / ranks * (ranks - 1); };
+  const bool sums_each = m > 1 && (strict || stage >= 2);
+  const int64_t reduced = steps * (sums_each ? m : 1) * sent(whole);
   switch (stage) {
-    case 0: return {0, 0, steps * 2 * sent(whole)};
-    case 3: return {steps * sent(whole + padded.twice) + evaluations * sent(whole), steps * sent(whole), 0};
-    default: return {steps * sent(whole), steps * sent(whole), 0};
+    case 0: return sums_each ? Expected{steps * sent(whole), reduced, 0} : Expected{0, 0, 2 * reduced};
+    case 3: return {steps * m * sent(whole + padded.twice) + evaluations * sent(whole), reduced, 0};
+    default: return {steps * sent(whole), reduced, 0};
   }
 }
 
-class Wire : public ::testing::TestWithParam<std::tuple<int, int, bool>> {};
+class Wire : public ::testing::TestWithParam<std::tuple<int, int, bool, int, bool>> {};
 
-std::string name_of_case(const ::testing::TestParamInfo<std::tuple<int, int, bool>>& info) {
-  const auto [stage, ranks, tied] = info.param;
-  return fmt::format("Stage{}Ranks{}{}", stage, ranks, tied ? "Tied" : "Untied");
+std::string name_of_case(const ::testing::TestParamInfo<std::tuple<int, int, bool, int, bool>>& info) {
+  const auto [stage, ranks, tied, micro_batches, strict] = info.param;
+  return fmt::format("Stage{}Ranks{}{}{}{}", stage, ranks, tied ? "Tied" : "Untied", micro_batches, strict ? "Strict" : "Fast");
 }
 
-INSTANTIATE_TEST_SUITE_P(Lattice, Wire, ::testing::Combine(::testing::Range(0, 4), ::testing::Values(1, 2, 3, 4), ::testing::Bool()),
+INSTANTIATE_TEST_SUITE_P(Lattice, Wire, ::testing::Combine(::testing::Range(0, 4), ::testing::Values(1, 2, 3, 4), ::testing::Bool(), ::testing::Values(1, 3), ::testing::Bool()),
                          name_of_case);
 
 TEST_P(Wire, BytesSentAreTheArithmeticOfTheShapes) {
-  const auto [stage, ranks, tied] = GetParam();
+  const auto [stage, ranks, tied, m, strict] = GetParam();
   const auto config = tiny_gpt2(tied);
   const Model model = make_gpt2(config);
   const auto optimizer = make_adamw({});
   constexpr int64_t kSteps = 3, kEvaluations = 2, kBatches = 3, kSamples = 2, kSeqLen = 9;
-  const auto expected = expected_bytes(config, stage, ranks, kSteps, kEvaluations * kBatches);
+  const auto expected = expected_bytes(config, stage, ranks, m, strict, kSteps, kEvaluations * kBatches);
   const auto check = [&](const Traffic& traffic, const char* which) {
     EXPECT_EQ(traffic.all_gather.bytes_sent, expected.all_gather) << which;
     EXPECT_EQ(traffic.reduce_scatter.bytes_sent, expected.reduce_scatter) << which;
@@ -77,16 +80,17 @@ TEST_P(Wire, BytesSentAreTheArithmeticOfTheShapes) {
 
   DryRunOptions options;
   options.ranks = ranks;
-  options.engine.sharding = Sharding::of_stage(stage);
+  options.engine.sharding = Sharding::of_stage(stage, m, strict);
+  options.engine.micro_batches = m;
   options.workload = {kSamples, kSeqLen, kSteps, kEvaluations, kBatches};
   check(dry_run(model, *optimizer, options).traffic, "predicted");
 
-  run_ranks(ranks, [&, ranks = ranks](Communicator& inner) {
+  run_ranks(ranks, [&, ranks = ranks, m = m](Communicator& inner) {
     MemoryLedger ledger;
     CountingCommunicator communicator(inner);
     Engine engine(model, communicator, *optimizer, ledger, options.engine);
-    const CountedBatches batches(config.vocab_size, kSeqLen, kSamples * ranks, 2 * kSamples * ranks + 1);
-    for (int64_t step = 0; step < kSteps; ++step) engine.train_step(batches.train(step, inner.rank() * kSamples, kSamples), 1e-3);
+    const CountedBatches batches(config.vocab_size, kSeqLen, kSamples * ranks * m, 2 * kSamples * ranks + 1);
+    for (int64_t step = 0; step < kSteps; ++step) engine.train_step(micro_batches(batches, step, m, kSamples, inner.rank(), ranks), 1e-3);
     for (int64_t i = 0; i < kEvaluations; ++i) evaluate_split(engine, communicator, batches, kSamples, 0, ledger);
     if (inner.rank() == 0) check(communicator.traffic(), "measured");
   });

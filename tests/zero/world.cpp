@@ -54,15 +54,16 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
 
   MemoryLedger ledger;
   EngineOptions options;
-  options.sharding = Sharding::of_stage(test.stage);
+  options.sharding = Sharding::of_stage(test.stage, test.micro_batches, test.strict);
+  options.micro_batches = test.micro_batches;
   options.prefetch = test.prefetch;
   options.max_norm = test.max_norm;
   Engine engine(model, communicator, wrapped_optimizer ? *wrapped_optimizer : *plain_optimizer, ledger, options);
-  const int64_t own = test.global_batch_size / test.ranks;
+  const int64_t own = test.global_batch_size / test.ranks / test.micro_batches;
   TrainingResult mine;
   for (int64_t step = 0; step < test.steps; ++step) {
     const MemoryScope scope(ledger, Category::activations);
-    const auto step_result = engine.train_step(batches.train(step, inner.rank() * own, own), test.lr);
+    const auto step_result = engine.train_step(micro_batches(batches, step, test.micro_batches, own, inner.rank(), test.ranks), test.lr);
     mine.losses.push_back(step_result.loss);
     mine.norms.push_back(step_result.gradient_norm);
     mine.gradients.push_back(read(engine, ParamGroup::Content::gradients));

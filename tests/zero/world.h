@@ -50,6 +50,8 @@ struct TrainingCase {
   int ranks = 1;
   int threads = 1;
   int prefetch = 1;
+  int micro_batches = 1;
+  bool strict = true;
   int64_t steps = 5;
   int64_t global_batch_size = 12;
   int64_t seq_len = 37;
