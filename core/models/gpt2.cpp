@@ -39,12 +39,12 @@ class Block final : public Unit {
   Carry forward(const StepContext&, Weights w, Carry carry) const override {
     auto [stream, normed] = ops::fork_layer_norm(carry[0], w[0], w[1], eps_);
     carry.clear();
-    auto qkv = ops::linear(std::exchange(normed, {}), w[2], w[3]);
+    auto qkv = ops::conv1d(std::exchange(normed, {}), w[2], w[3]);
     auto mixed = ops::causal_attention(std::exchange(qkv, {}), heads_);
-    auto sum = ops::linear(std::exchange(mixed, {}), w[4], w[5]).add_(std::exchange(stream, {}));
+    auto sum = ops::conv1d(std::exchange(mixed, {}), w[4], w[5]).add_(std::exchange(stream, {}));
     std::tie(stream, normed) = ops::fork_layer_norm(std::exchange(sum, {}), w[6], w[7], eps_);
-    auto inner = at::gelu(ops::linear(std::exchange(normed, {}), w[8], w[9]), "tanh");
-    return {ops::linear(std::exchange(inner, {}), w[10], w[11]).add_(stream)};
+    auto inner = at::gelu(ops::conv1d(std::exchange(normed, {}), w[8], w[9]), "tanh");
+    return {ops::conv1d(std::exchange(inner, {}), w[10], w[11]).add_(stream)};
   }
 
  private:

@@ -50,8 +50,8 @@ std::tuple<Tensor, Tensor, Tensor> attend_backward_on_meta(const Tensor& gradien
   const auto accumulate = query.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
   const bool reduced = query.scalar_type() == at::kBFloat16 || query.scalar_type() == at::kHalf;
   const Blocks blocks(rows);
-  const auto like = [&] { return at::empty({samples, rows, count, head_dim}, query.options()); };
-  const Tensor dq = like(), dk = like(), dv = like();
+  const auto like = [&](const Tensor& part) { return at::empty({samples, rows, part.size(1), head_dim}, query.options()); };
+  const Tensor dq = like(query), dk = like(heads.key), dv = like(heads.value);
   const auto contiguous = gradient.transpose(1, 2).contiguous();
   const int64_t threads = at::get_num_threads(), tile = blocks.query * blocks.key;
   const auto scratch = at::empty({threads, 2 * tile}, query.options().dtype(accumulate));
@@ -63,33 +63,62 @@ std::tuple<Tensor, Tensor, Tensor> attend_backward_on_meta(const Tensor& gradien
   return {dq.transpose(1, 2), dk.transpose(1, 2), dv.transpose(1, 2)};
 }
 
-struct CausalAttention : torch::autograd::Function<CausalAttention> {
+std::tuple<Tensor, Tensor> attend(const Heads& heads) {
+  if (heads.query.is_meta()) return attend_on_meta(heads);
+  return at::_scaled_dot_product_flash_attention_for_cpu(heads.query, heads.key, heads.value, 0.0, /*is_causal=*/true);
+}
+
+std::tuple<Tensor, Tensor, Tensor> attend_backward(const Tensor& gradient, const Heads& heads, const Tensor& out, const Tensor& log_sum_exp) {
+  if (gradient.is_meta()) return attend_backward_on_meta(gradient, heads);
+  return at::_scaled_dot_product_flash_attention_for_cpu_backward(gradient, heads.query, heads.key, heads.value, out, log_sum_exp, 0.0,
+                                                                  /*is_causal=*/true);
+}
+
+// [B, H, T, D] -> [B, T, H D].
+Tensor side_by_side(const Tensor& heads) { return heads.transpose(1, 2).reshape({heads.size(0), heads.size(2), -1}); }
+
+// [B, T, H D] -> [B, H, T, D], a view.
+Tensor by_head(const Tensor& x, int64_t head_dim) { return x.view({x.size(0), x.size(1), -1, head_dim}).transpose(1, 2); }
+
+struct PackedAttention : torch::autograd::Function<PackedAttention> {
   static Tensor forward(AutogradContext* context, const Tensor& qkv, int64_t heads) {
-    const auto parts = split_heads(qkv, heads);
-    const auto [out, log_sum_exp] =
-        qkv.is_meta() ? attend_on_meta(parts)
-                      : at::_scaled_dot_product_flash_attention_for_cpu(parts.query, parts.key, parts.value, 0.0, /*is_causal=*/true);
+    const auto [out, log_sum_exp] = attend(split_heads(qkv, heads));
     context->save_for_backward({qkv, out, log_sum_exp});
     context->saved_data["heads"] = heads;
-    return out.transpose(1, 2).reshape({qkv.size(0), qkv.size(1), qkv.size(2) / 3});
+    return side_by_side(out);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto &qkv = saved[0], &out = saved[1], &log_sum_exp = saved[2];
-    const auto heads = split_heads(qkv, context->saved_data["heads"].toInt());
-    const auto gradient = gradients[0].view({qkv.size(0), qkv.size(1), heads.query.size(1), heads.query.size(3)}).transpose(1, 2);
-    const auto [dq, dk, dv] =
-        qkv.is_meta() ? attend_backward_on_meta(gradient, heads)
-                      : at::_scaled_dot_product_flash_attention_for_cpu_backward(gradient, heads.query, heads.key, heads.value, out,
-                                                                                 log_sum_exp, 0.0, /*is_causal=*/true);
-    const auto beside = [&](const Tensor& part) { return part.transpose(1, 2).reshape({qkv.size(0), qkv.size(1), -1}); };
-    return {at::cat({beside(dq), beside(dk), beside(dv)}, -1), Tensor()};
+    const auto heads = split_heads(saved[0], context->saved_data["heads"].toInt());
+    const auto [dq, dk, dv] = attend_backward(by_head(gradients[0], heads.query.size(3)), heads, saved[1], saved[2]);
+    return {at::cat({side_by_side(dq), side_by_side(dk), side_by_side(dv)}, -1), Tensor()};
+  }
+};
+
+struct GroupedAttention : torch::autograd::Function<GroupedAttention> {
+  static Tensor forward(AutogradContext* context, const Tensor& query, const Tensor& key, const Tensor& value, int64_t head_dim) {
+    const auto [out, log_sum_exp] = attend({by_head(query, head_dim), by_head(key, head_dim), by_head(value, head_dim)});
+    context->save_for_backward({query, key, value, out, log_sum_exp});
+    context->saved_data["head_dim"] = head_dim;
+    return side_by_side(out);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const int64_t head_dim = context->saved_data["head_dim"].toInt();
+    const Heads heads{by_head(saved[0], head_dim), by_head(saved[1], head_dim), by_head(saved[2], head_dim)};
+    const auto [dq, dk, dv] = attend_backward(by_head(gradients[0], head_dim), heads, saved[3], saved[4]);
+    return {side_by_side(dq), side_by_side(dk), side_by_side(dv), Tensor()};
   }
 };
 
 }  // namespace
 
-Tensor causal_attention(const Tensor& qkv, int64_t heads) { return CausalAttention::apply(qkv, heads); }
+Tensor causal_attention(const Tensor& qkv, int64_t heads) { return PackedAttention::apply(qkv, heads); }
+
+Tensor causal_attention(const Tensor& query, const Tensor& key, const Tensor& value, int64_t head_dim) {
+  return GroupedAttention::apply(query, key, value, head_dim);
+}
 
 }  // namespace zerorun::ops

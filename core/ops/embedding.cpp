@@ -5,6 +5,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "core/error.h"
 #include "core/ops/gradient.h"
 
@@ -52,7 +55,8 @@ void add_token_rows(const at::Tensor& tokens, const at::Tensor& gradient, at::Te
 
 struct Embed : torch::autograd::Function<Embed> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& tokens, const at::Tensor& token_weight,
-                            const at::Tensor& position_weight) {
+                            const std::optional<at::Tensor>& positions) {
+    const at::Tensor position_weight = positions.value_or(at::Tensor());
     context->save_for_backward({tokens, token_weight, position_weight});
     const int64_t columns = token_weight.size(1);
     auto out = at::empty({tokens.size(0), tokens.size(1), columns}, token_weight.options());
@@ -60,10 +64,15 @@ struct Embed : torch::autograd::Function<Embed> {
     check_tokens(tokens, token_weight.size(0));
     AT_DISPATCH_FLOATING_TYPES_AND(at::kBFloat16, out.scalar_type(), "embed", [&] {
       const auto* by_token = token_weight.const_data_ptr<scalar_t>();
-      const auto* by_position = position_weight.const_data_ptr<scalar_t>();
+      const auto* by_position = position_weight.defined() ? position_weight.const_data_ptr<scalar_t>() : nullptr;
       auto* to = out.data_ptr<scalar_t>();
       for_each_row(tokens, columns, [&](int64_t i, int64_t token, int64_t position, int64_t begin, int64_t end) {
-        const auto *a = by_token + token * columns, *b = by_position + position * columns;
+        const auto* a = by_token + token * columns;
+        if (!by_position) {
+          std::copy(a + begin, a + end, to + i * columns + begin);
+          return;
+        }
+        const auto* b = by_position + position * columns;
         for (int64_t c = begin; c < end; ++c) to[i * columns + c] = a[c] + b[c];
       });
     });
@@ -86,7 +95,9 @@ struct Embed : torch::autograd::Function<Embed> {
 at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight, const at::Tensor& position_weight) {
   ZR_CHECK(tokens.dim() == 2 && tokens.size(1) <= position_weight.size(0), "{} tokens a sample, but {} positions", tokens.size(-1),
            position_weight.size(0));
-  return Embed::apply(tokens, token_weight, position_weight);
+  return Embed::apply(tokens, token_weight, std::optional(position_weight));
 }
+
+at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight) { return Embed::apply(tokens, token_weight, std::nullopt); }
 
 }  // namespace zerorun::ops

@@ -1,4 +1,4 @@
-// Token embedding plus learned position embedding.
+// Token embedding, with a learned position embedding or without.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -9,5 +9,6 @@ namespace zerorun::ops {
 // place of their gradients. Backward adds rows in the order of the tokens.
 // Throws Error(bad_data) for a token outside [0, V).
 at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight, const at::Tensor& position_weight);
+at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight);  // without positions
 
 }  // namespace zerorun::ops

@@ -18,51 +18,20 @@
 #include "core/ops/softmax_rows.h"
 #include "core/threads.h"
 #include "core/unit.h"
+#include "tests/core/expect_same.h"
 
-namespace zerorun {
+namespace zerorun::testing {
 namespace {
-
-using at::Tensor;
-using Tensors = std::vector<Tensor>;
-using Function = std::function<Tensor(const Tensors&)>;
-
-Tensors leaves(const Tensors& values, bool with_slots) {
-  Tensors result;
-  for (const auto& value : values) {
-    auto leaf = value.clone().requires_grad_(value.is_floating_point());
-    if (with_slots && value.is_floating_point()) leaf.mutable_grad() = at::zeros_like(value);
-    result.push_back(leaf);
-  }
-  return result;
-}
-
-// Value, then gradients, of ours against the reference: to 1e-5 of the largest element.
-void expect_same(const Tensors& values, const Function& ours, const Function& reference) {
-  for (const bool with_slots : {true, false}) {
-    auto a = leaves(values, with_slots), b = leaves(values, false);
-    const auto mine = ours(a), theirs = reference(b);
-    ASSERT_EQ(mine.sizes(), theirs.sizes());
-    ASSERT_LE((mine - theirs).abs().max().item<double>(), 1e-5 * theirs.abs().max().item<double>() + 1e-6);
-    const auto seed = theirs.dim() == 0 ? at::full({}, 1.0, theirs.options()) : at::randn_like(theirs);
-    torch::autograd::backward({mine}, {seed.to(mine.scalar_type())});
-    torch::autograd::backward({theirs}, {seed});
-    for (size_t i = 0; i < a.size(); ++i) {
-      if (!b[i].grad().defined()) continue;
-      const double scale = b[i].grad().abs().max().item<double>();
-      EXPECT_LE((a[i].grad() - b[i].grad()).abs().max().item<double>(), 1e-5 * scale + 1e-6) << "input " << i << (with_slots ? ", slot" : "");
-    }
-  }
-}
 
 class Ops : public ::testing::Test {
  protected:
   Ops() { at::manual_seed(1); }
 };
 
-TEST_F(Ops, LinearIsXTimesWeightPlusBias) {
+TEST_F(Ops, Conv1dIsXTimesWeightPlusBias) {
   for (const auto& shape : {std::vector<int64_t>{1, 1, 1}, {2, 37, 48}, {3, 5, 7}}) {
     expect_same({at::randn(shape), at::randn({shape.back(), 13}), at::randn({13})},
-                [](const Tensors& t) { return ops::linear(t[0], t[1], t[2]); },
+                [](const Tensors& t) { return ops::conv1d(t[0], t[1], t[2]); },
                 [](const Tensors& t) { return at::matmul(t[0], t[1]) + t[2]; });
   }
 }
@@ -170,42 +139,8 @@ TEST_F(Ops, AGradientTakenInForwardIsTheGradientTakenInBackward) {
               [](const Tensors& t) { return (t[0] * t[1]).tanh().sum(); });
 }
 
-// Peak bytes of forward and backward, on a device. Weights are leaves with slots.
-std::pair<MemoryUsage, MemoryUsage> memory_of(at::Device device, const std::vector<std::vector<int64_t>>& shapes, const Function& op) {
-  MemoryLedger ledger;
-  const MemoryScope scope(ledger, Category::activations);
-  Tensors inputs;
-  for (const auto& shape : shapes) {
-    auto leaf = at::empty(shape, at::TensorOptions().device(device));
-    if (device.is_cpu()) leaf.normal_();
-    inputs.push_back(leaf.requires_grad_());
-    if (inputs.size() > 1) inputs.back().mutable_grad() = at::zeros_like(leaf);
-  }
-  ledger.reset_peaks();
-  auto out = op(inputs);
-  const auto forward = ledger.usage();
-  const auto seed = at::ones_like(out);
-  ledger.reset_peaks();
-  torch::autograd::backward({std::exchange(out, {})}, {seed});
-  return {forward, ledger.usage()};
-}
-
-void expect_same_memory(const std::vector<std::vector<int64_t>>& shapes, const Function& op) {
-  for (const int threads : {1, 2}) {
-    set_compute_threads(threads);
-    const auto cpu = memory_of(at::kCPU, shapes, op), meta = memory_of(at::kMeta, shapes, op);
-    EXPECT_EQ(cpu.first.total_peak, meta.first.total_peak) << "forward, " << threads << " threads";
-    EXPECT_EQ(cpu.first.total_now, meta.first.total_now) << "after forward";
-    // The row sums of attention's workers, a few hundred bytes, are not always alive at once.
-    EXPECT_LE(cpu.second.total_peak, meta.second.total_peak) << "backward, " << threads << " threads";
-    EXPECT_GE(cpu.second.total_peak + 1024 * (threads - 1), meta.second.total_peak) << "backward, " << threads << " threads";
-    EXPECT_EQ(cpu.second.total_now, meta.second.total_now) << "after backward";
-  }
-  set_compute_threads(1);
-}
-
 TEST_F(Ops, MetaTakesTheMemoryThatCpuTakes) {
-  expect_same_memory({{2, 37, 48}, {48, 13}, {13}}, [](const Tensors& t) { return ops::linear(t[0], t[1], t[2]); });
+  expect_same_memory({{2, 37, 48}, {48, 13}, {13}}, [](const Tensors& t) { return ops::conv1d(t[0], t[1], t[2]); });
   expect_same_memory({{3, 70, 100}, {100}, {100}}, [](const Tensors& t) { return ops::layer_norm(t[0], t[1], t[2], 1e-5); });
   for (const int64_t rows : {1, 31, 200, 800}) {
     expect_same_memory({{2, rows, 3 * 24}}, [](const Tensors& t) { return ops::causal_attention(t[0], 3); });
@@ -220,4 +155,4 @@ TEST_F(Ops, MetaTakesTheMemoryThatCpuTakes) {
 }
 
 }  // namespace
-}  // namespace zerorun
+}  // namespace zerorun::testing

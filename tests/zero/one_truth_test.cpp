@@ -14,10 +14,11 @@ namespace {
 struct Variant {
   bool tied;
   bool sgd;
+  bool llama = false;
 };
 
 std::string name_of_variant(const ::testing::TestParamInfo<Variant>& info) {
-  return std::string(info.param.tied ? "Tied" : "Untied") + (info.param.sgd ? "Sgd" : "AdamW");
+  return std::string(info.param.llama ? "Llama" : "Gpt2") + std::string(info.param.tied ? "Tied" : "Untied") + (info.param.sgd ? "Sgd" : "AdamW");
 }
 
 class OneTruth : public ::testing::TestWithParam<Variant> {
@@ -25,6 +26,7 @@ class OneTruth : public ::testing::TestWithParam<Variant> {
   TrainingCase make(int stage, int ranks) const {
     TrainingCase test;
     test.config = tiny_gpt2(GetParam().tied);
+    if (GetParam().llama) test.llama = tiny_llama(GetParam().tied);
     test.sgd = GetParam().sgd;
     test.lr = test.sgd ? 0.1 : 1e-3;
     test.stage = stage;
@@ -33,7 +35,8 @@ class OneTruth : public ::testing::TestWithParam<Variant> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, OneTruth, ::testing::Values(Variant{true, false}, Variant{true, true}, Variant{false, false}, Variant{false, true}),
+INSTANTIATE_TEST_SUITE_P(All, OneTruth, ::testing::Values(Variant{true, false}, Variant{true, true}, Variant{false, false}, Variant{false, true},
+                                             Variant{true, false, true}, Variant{true, true, true}, Variant{false, false, true}, Variant{false, true, true}),
                          name_of_variant);
 
 TEST_P(OneTruth, StagesGiveTheSameBitsAtEveryNumberOfRanks) {

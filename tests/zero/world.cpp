@@ -48,7 +48,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   Communicator& communicator = wrapped ? *wrapped : inner;
   const auto plain_optimizer = optimizer_of(test);
   const auto wrapped_optimizer = test.wrap_optimizer ? test.wrap_optimizer(*plain_optimizer) : nullptr;
-  const CountedBatches counted(test.config.vocab_size, test.seq_len, test.global_batch_size, test.validation_windows);
+  const CountedBatches counted(vocabulary_of(test), test.seq_len, test.global_batch_size, test.validation_windows);
   const auto wrapped_batches = test.wrap_batches ? test.wrap_batches(counted, inner.rank()) : nullptr;
   const BatchSource& batches = wrapped_batches ? *wrapped_batches : static_cast<const BatchSource&>(counted);
 
@@ -95,13 +95,17 @@ Batch CountedBatches::validation(int64_t first, int64_t count) const {
   return batch;
 }
 
+Model model_of(const TrainingCase& test) { return test.llama ? make_llama(*test.llama) : make_gpt2(test.config); }
+
+int64_t vocabulary_of(const TrainingCase& test) { return test.llama ? test.llama->vocab_size : test.config.vocab_size; }
+
 std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test) {
   if (test.sgd) return make_sgd({.momentum = 0.9, .weight_decay = 0.1});
   return make_adamw({.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1});
 }
 
 TrainingResult train(const TrainingCase& test) {
-  const Model model = make_gpt2(test.config);
+  const Model model = model_of(test);
   TrainingResult result;
   run_ranks(test.ranks, [&](Communicator& communicator) { run_rank(test, communicator, model, result); });
   return result;

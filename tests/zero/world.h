@@ -1,14 +1,16 @@
-// A small GPT-2 and what a test needs to train it on thread ranks.
+// Small models and what a test needs to train it on thread ranks.
 #pragma once
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "comm/communicator.h"
 #include "core/data/batches.h"
 #include "core/models/gpt2.h"
+#include "core/models/llama.h"
 #include "zero/engine.h"
 
 namespace zerorun::testing {
@@ -22,6 +24,20 @@ inline Gpt2Config tiny_gpt2(bool tied) {
           .max_position_embeddings = 40,
           .tie_word_embeddings = tied,
           .layer_norm_eps = 1e-5};
+}
+
+// Grouped heads whose width is not hidden_size / heads.
+inline LlamaConfig tiny_llama(bool tied) {
+  return {.vocab_size = 77,
+          .hidden_size = 48,
+          .num_hidden_layers = 3,
+          .num_attention_heads = 4,
+          .num_key_value_heads = 2,
+          .head_dim = 10,
+          .intermediate_size = 70,
+          .max_position_embeddings = 40,
+          .tie_word_embeddings = tied,
+          .rms_norm_eps = 1e-5};
 }
 
 // Global samples from counters: the same at every number of ranks. Some targets do not count, more or fewer by sample.
@@ -46,6 +62,7 @@ class CountedBatches : public BatchSource {
 
 struct TrainingCase {
   Gpt2Config config = tiny_gpt2(true);
+  std::optional<LlamaConfig> llama;  // instead of the GPT-2
   int stage = 0;
   int ranks = 1;
   int threads = 1;
@@ -76,6 +93,8 @@ struct TrainingResult {
   Values weights;                 // after the last step
 };
 
+Model model_of(const TrainingCase& test);
+int64_t vocabulary_of(const TrainingCase& test);
 std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test);
 
 // With the engine, on thread ranks.

@@ -1,0 +1,83 @@
+// An op against its reference in plain LibTorch, and its memory on cpu against meta.
+#pragma once
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "core/memory.h"
+#include "core/threads.h"
+
+namespace zerorun::testing {
+
+using at::Tensor;
+using Tensors = std::vector<Tensor>;
+using Function = std::function<Tensor(const Tensors&)>;
+
+inline Tensors leaves(const Tensors& values, bool with_slots) {
+  Tensors result;
+  for (const auto& value : values) {
+    auto leaf = value.clone().requires_grad_(value.is_floating_point());
+    if (with_slots && value.is_floating_point()) leaf.mutable_grad() = at::zeros_like(value);
+    result.push_back(leaf);
+  }
+  return result;
+}
+
+// Value, then gradients, of ours against the reference: to 1e-5 of the largest element.
+inline void expect_same(const Tensors& values, const Function& ours, const Function& reference) {
+  for (const bool with_slots : {true, false}) {
+    auto a = leaves(values, with_slots), b = leaves(values, false);
+    const auto mine = ours(a), theirs = reference(b);
+    ASSERT_EQ(mine.sizes(), theirs.sizes());
+    ASSERT_LE((mine - theirs).abs().max().item<double>(), 1e-5 * theirs.abs().max().item<double>() + 1e-6);
+    const auto seed = theirs.dim() == 0 ? at::full({}, 1.0, theirs.options()) : at::randn_like(theirs);
+    torch::autograd::backward({mine}, {seed.to(mine.scalar_type())});
+    torch::autograd::backward({theirs}, {seed});
+    for (size_t i = 0; i < a.size(); ++i) {
+      if (!b[i].grad().defined()) continue;
+      const double scale = b[i].grad().abs().max().item<double>();
+      EXPECT_LE((a[i].grad() - b[i].grad()).abs().max().item<double>(), 1e-5 * scale + 1e-6) << "input " << i << (with_slots ? ", slot" : "");
+    }
+  }
+}
+
+// Peak bytes of forward and backward, on a device. What follows the first `inputs` shapes are weights: leaves with slots.
+inline std::pair<MemoryUsage, MemoryUsage> memory_of(at::Device device, const std::vector<std::vector<int64_t>>& shapes, const Function& op,
+                                                       size_t inputs) {
+  MemoryLedger ledger;
+  const MemoryScope scope(ledger, Category::activations);
+  Tensors leaves;
+  for (const auto& shape : shapes) {
+    auto leaf = at::empty(shape, at::TensorOptions().device(device));
+    if (device.is_cpu()) leaf.normal_();
+    leaves.push_back(leaf.requires_grad_());
+    if (leaves.size() > inputs) leaves.back().mutable_grad() = at::zeros_like(leaf);
+  }
+  ledger.reset_peaks();
+  auto out = op(leaves);
+  const auto forward = ledger.usage();
+  const auto seed = at::ones_like(out);
+  ledger.reset_peaks();
+  torch::autograd::backward({std::exchange(out, {})}, {seed});
+  return {forward, ledger.usage()};
+}
+
+inline void expect_same_memory(const std::vector<std::vector<int64_t>>& shapes, const Function& op, size_t inputs = 1) {
+  for (const int threads : {1, 2}) {
+    set_compute_threads(threads);
+    const auto cpu = memory_of(at::kCPU, shapes, op, inputs), meta = memory_of(at::kMeta, shapes, op, inputs);
+    EXPECT_EQ(cpu.first.total_peak, meta.first.total_peak) << "forward, " << threads << " threads";
+    EXPECT_EQ(cpu.first.total_now, meta.first.total_now) << "after forward";
+    // The row sums of attention's workers, a few hundred bytes, are not always alive at once.
+    EXPECT_LE(cpu.second.total_peak, meta.second.total_peak) << "backward, " << threads << " threads";
+    EXPECT_GE(cpu.second.total_peak + 1024 * (threads - 1), meta.second.total_peak) << "backward, " << threads << " threads";
+    EXPECT_EQ(cpu.second.total_now, meta.second.total_now) << "after backward";
+  }
+  set_compute_threads(1);
+}
+
+}  // namespace zerorun::testing
