@@ -28,7 +28,7 @@ class OneTruth : public ::testing::TestWithParam<Variant> {
     test.config = tiny_gpt2(GetParam().tied);
     if (GetParam().llama) test.llama = tiny_llama(GetParam().tied);
     test.sgd = GetParam().sgd;
-    test.lr = test.sgd ? 0.1 : 1e-3;
+    test.lr = test.sgd ? 0.1 : 3e-4;
     test.stage = stage;
     test.ranks = ranks;
     return test;
