@@ -4,6 +4,8 @@
 
 #include "core/error.h"
 #include "core/models/gpt2.h"
+#include "core/models/llama.h"
+#include "core/models/llama_presets.h"
 #include "core/models/presets.h"
 #include "launcher/machine.h"
 #include "launcher/nearest_name.h"
@@ -11,10 +13,10 @@
 namespace zerorun {
 namespace {
 
-Gpt2Config preset_of(const Settings::Model& model) {
+template <typename Config>
+Config preset_of(const Settings::Model& model, std::optional<Config> (*find)(std::string_view), const std::vector<std::string>& names) {
   if (!model.preset) return {};
-  if (const auto config = find_gpt2_preset(*model.preset)) return *config;
-  const auto names = gpt2_preset_names();
+  if (const auto config = find(*model.preset)) return *config;
   fail(ErrorKind::configuration, "unknown model.preset {}{}; known: {}", *model.preset, did_you_mean(*model.preset, names),
        fmt::join(names, ", "));
 }
@@ -24,8 +26,8 @@ void override_with(const std::optional<Value>& value, Value& field) {
   if (value) field = *value;
 }
 
-Gpt2Config gpt2_config(const Settings::Model& model) {
-  Gpt2Config config = preset_of(model);
+template <typename Config>
+void override_common(const Settings::Model& model, Config& config) {
   override_with(model.vocab_size, config.vocab_size);
   override_with(model.hidden_size, config.hidden_size);
   override_with(model.num_hidden_layers, config.num_hidden_layers);
@@ -33,7 +35,22 @@ Gpt2Config gpt2_config(const Settings::Model& model) {
   override_with(model.intermediate_size, config.intermediate_size);
   override_with(model.max_position_embeddings, config.max_position_embeddings);
   override_with(model.tie_word_embeddings, config.tie_word_embeddings);
+}
+
+Gpt2Config gpt2_config(const Settings::Model& model) {
+  auto config = preset_of<Gpt2Config>(model, find_gpt2_preset, gpt2_preset_names());
+  override_common(model, config);
   override_with(model.layer_norm_eps, config.layer_norm_eps);
+  return config;
+}
+
+LlamaConfig llama_config(const Settings::Model& model) {
+  auto config = preset_of<LlamaConfig>(model, find_llama_preset, llama_preset_names());
+  override_common(model, config);
+  override_with(model.num_key_value_heads, config.num_key_value_heads);
+  override_with(model.head_dim, config.head_dim);
+  override_with(model.rms_norm_eps, config.rms_norm_eps);
+  override_with(model.rope_theta, config.rope_theta);
   return config;
 }
 
@@ -53,15 +70,24 @@ CorpusOptions corpus_options(const Settings::Data& data) {
 }  // namespace
 
 Model make_model(const Settings& settings) {
-  const auto config = gpt2_config(settings.model);
-  if (settings.training.seq_len > config.max_position_embeddings) {
-    fail(ErrorKind::configuration, "training.seq_len {} exceeds model.max_position_embeddings {}", settings.training.seq_len,
-         config.max_position_embeddings);
+  const auto check_length = [&](int64_t positions) {
+    if (settings.training.seq_len <= positions) return;
+    fail(ErrorKind::configuration, "training.seq_len {} exceeds model.max_position_embeddings {}", settings.training.seq_len, positions);
+  };
+  if (settings.model.family == Settings::Family::llama) {
+    const auto config = llama_config(settings.model);
+    check_length(config.max_position_embeddings);
+    return make_llama(config);
   }
+  const auto config = gpt2_config(settings.model);
+  check_length(config.max_position_embeddings);
   return make_gpt2(config);
 }
 
-int64_t vocabulary_of(const Settings& settings) { return gpt2_config(settings.model).vocab_size; }
+int64_t vocabulary_of(const Settings& settings) {
+  const bool llama = settings.model.family == Settings::Family::llama;
+  return llama ? llama_config(settings.model).vocab_size : gpt2_config(settings.model).vocab_size;
+}
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings) {
   if (settings.name == Settings::OptimizerName::sgd) return make_sgd({.momentum = settings.momentum, .weight_decay = settings.weight_decay});

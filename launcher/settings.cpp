@@ -19,19 +19,37 @@ std::string origin_of(const Settings& settings, const std::string& key) {
   return found == settings.origins.end() ? "default" : found->second;
 }
 
+// Fields that the family does not have.
+void check_family(const Settings::Model& model, std::vector<Contradiction>& found) {
+  const bool llama = model.family == Settings::Family::llama;
+  const std::tuple<const char*, bool, bool> fields[] = {{"num_key_value_heads", model.num_key_value_heads.has_value(), true},
+                                                        {"head_dim", model.head_dim.has_value(), true},
+                                                        {"rms_norm_eps", model.rms_norm_eps.has_value(), true},
+                                                        {"rope_theta", model.rope_theta.has_value(), true},
+                                                        {"layer_norm_eps", model.layer_norm_eps.has_value(), false}};
+  for (const auto& [name, given, of_llama] : fields) {
+    if (!given || of_llama == llama) continue;
+    const std::string key = fmt::format("model.{}", name);
+    found.push_back({{key, "model.family"}, fmt::format("{} is a key of {}, but model.family is {}", key, of_llama ? "llama" : "gpt2",
+                                                        llama ? "llama" : "gpt2")});
+  }
+}
+
 void check_model(const Settings& settings, std::vector<Contradiction>& found) {
+  check_family(settings.model, found);
   const Settings::Model& model = settings.model;
   const std::pair<const char*, bool> needed[] = {{"vocab_size", model.vocab_size.has_value()},
                                                  {"hidden_size", model.hidden_size.has_value()},
                                                  {"num_hidden_layers", model.num_hidden_layers.has_value()},
                                                  {"num_attention_heads", model.num_attention_heads.has_value()},
+                                                 {"intermediate_size", model.intermediate_size || model.family == Settings::Family::gpt2},
                                                  {"max_position_embeddings", model.max_position_embeddings.has_value()}};
   for (const auto& [name, given] : needed) {
     if (model.preset || given) continue;
     const std::string key = fmt::format("model.{}", name);
     found.push_back({{key, "model.preset"}, fmt::format("missing key {}: set it, or name a model.preset", key)});
   }
-  if (model.hidden_size && model.num_attention_heads && *model.hidden_size % *model.num_attention_heads != 0) {
+  if (!model.head_dim && model.hidden_size && model.num_attention_heads && *model.hidden_size % *model.num_attention_heads != 0) {
     found.push_back({{"model.hidden_size", "model.num_attention_heads"},
                      fmt::format("model.hidden_size is {}, expected a multiple of model.num_attention_heads, which is {}",
                                  *model.hidden_size, *model.num_attention_heads)});

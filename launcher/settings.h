@@ -17,7 +17,7 @@ namespace zerorun {
 struct Settings {
   enum class Determinism { fast, strict };
   enum class Device { automatic, cpu };
-  enum class Family { gpt2 };
+  enum class Family { gpt2, llama };
   enum class Format { automatic, bytes, tokens_uint16 };
   enum class OptimizerName { adamw, sgd };
   enum class Schedule { cosine, linear, constant };
@@ -41,10 +41,14 @@ struct Settings {
     std::optional<int64_t> hidden_size;
     std::optional<int64_t> num_hidden_layers;
     std::optional<int64_t> num_attention_heads;
+    std::optional<int64_t> num_key_value_heads;  // llama
+    std::optional<int64_t> head_dim;             // llama
     std::optional<int64_t> intermediate_size;
     std::optional<int64_t> max_position_embeddings;
     std::optional<bool> tie_word_embeddings;
-    std::optional<double> layer_norm_eps;
+    std::optional<double> layer_norm_eps;  // gpt2
+    std::optional<double> rms_norm_eps;    // llama
+    std::optional<double> rope_theta;      // llama
     bool operator==(const Model&) const = default;
   } model;
 

@@ -46,17 +46,21 @@ void add_model(std::vector<Field>& fields) {
   using Model = Settings::Model;
   constexpr auto model = &Settings::model;
   const Maybe width{"null", Integer(1, kMostWidth)};
-  fields.push_back(field<model, &Model::family>("model", "family", Choice<Settings::Family>{{"gpt2"}}));
+  fields.push_back(field<model, &Model::family>("model", "family", Choice<Settings::Family>{{"gpt2", "llama"}}));
   fields.push_back(field<model, &Model::preset>("model", "preset", Maybe{"null", Text{}}));
   fields.push_back(field<model, &Model::vocab_size>("model", "vocab_size", Maybe{"null", Integer(1, 16'777'216)}));
   fields.push_back(field<model, &Model::hidden_size>("model", "hidden_size", width));
   fields.push_back(field<model, &Model::num_hidden_layers>("model", "num_hidden_layers", Maybe{"null", Integer(1, 10'000)}));
   fields.push_back(field<model, &Model::num_attention_heads>("model", "num_attention_heads", Maybe{"null", Integer(1, 4096)}));
+  fields.push_back(field<model, &Model::num_key_value_heads>("model", "num_key_value_heads", Maybe{"null", Integer(1, 4096)}));
+  fields.push_back(field<model, &Model::head_dim>("model", "head_dim", Maybe{"null", Integer(2, 1024)}));
   fields.push_back(field<model, &Model::intermediate_size>("model", "intermediate_size", width));
   fields.push_back(field<model, &Model::max_position_embeddings>("model", "max_position_embeddings",
                                                                  Maybe{"null", Integer(1, kMostTokens)}));
   fields.push_back(field<model, &Model::tie_word_embeddings>("model", "tie_word_embeddings", Maybe{"null", Flag{}}));
   fields.push_back(field<model, &Model::layer_norm_eps>("model", "layer_norm_eps", Maybe{"null", Real(0, 1, true)}));
+  fields.push_back(field<model, &Model::rms_norm_eps>("model", "rms_norm_eps", Maybe{"null", Real(0, 1, true)}));
+  fields.push_back(field<model, &Model::rope_theta>("model", "rope_theta", Maybe{"null", Real(0, 1e12, true)}));
 }
 
 void add_data(std::vector<Field>& fields) {

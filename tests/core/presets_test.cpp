@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/model.h"
+#include "core/models/llama_presets.h"
 
 namespace zerorun {
 namespace {
@@ -35,6 +36,16 @@ TEST(Gpt2Presets, ListsEveryNameOnce) {
 
 TEST(Gpt2Presets, KnowsNoOtherName) {
   for (const char* name : {"", "GPT2", "gpt2-", "gpt", "7b"}) EXPECT_FALSE(find_gpt2_preset(name)) << name;
+}
+
+TEST(LlamaPresets, HaveThePublishedParameterCounts) {
+  const auto counts = nlohmann::json::parse(std::ifstream(ZERORUN_TEST_DATA "/llama_presets.json")).get<Counts>();
+  std::vector<std::string> names = llama_preset_names();
+  std::ranges::sort(names);
+  EXPECT_EQ(names.size(), counts.size());
+  for (const auto& name : names) EXPECT_EQ(make_llama(*find_llama_preset(name)).parameter_count(), counts.at(name)) << name;
+  EXPECT_FALSE(find_llama_preset("")) << "no alias is no name";
+  EXPECT_FALSE(find_llama_preset("124m"));
 }
 
 }  // namespace

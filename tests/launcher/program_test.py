@@ -33,6 +33,15 @@ class Training(Program):
             self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
         self.assertGreater(report["communication"]["all_gather"]["bytes_sent"], 0)
 
+    def test_a_llama_trains_and_reports_truly(self):
+        llama = ("model.family=llama", "model.intermediate_size=40", "model.num_key_value_heads=1", "model.head_dim=10", "optimizer.lr=1.0e-2")
+        status, out, err = self.run_program("train.yaml", *(word for o in llama for word in ("--set", o)))
+        self.assertEqual(status, 0, out + err)
+        steps = self.metrics()
+        self.assertLess(steps[-1]["loss"], steps[0]["loss"])
+        for rank in self.report()["memory"]:
+            self.assertEqual(rank["total"]["predicted"], rank["total"]["measured"])
+
     def test_without_mpirun_it_is_a_group_of_one_and_agrees(self):
         self.run_program("train.yaml", "--set", "run.name=two")
         status, out, err = self.run_program("train.yaml", "--set", "run.name=one", "--set", "training.micro_batch_size=12", ranks=0)

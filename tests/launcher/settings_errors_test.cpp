@@ -114,7 +114,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"memory.limit", ".inf"},
         // names
         BadValue{"run.determinism", "strickt"}, BadValue{"optimizer.name", "Adam"}, BadValue{"run.device", "cuda"},
-        BadValue{"comm.backend", "nccl"}, BadValue{"model.family", "llama"}, BadValue{"run.name", "a/b"},
+        BadValue{"comm.backend", "nccl"}, BadValue{"model.family", "mamba"}, BadValue{"run.name", "a/b"},
         BadValue{"run.name", ".."}, BadValue{"run.name", "\"a\\nb\""}));
 
 TEST(SettingsErrors, ASectionIsAMapping) {

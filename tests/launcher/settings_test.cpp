@@ -50,7 +50,20 @@ comm: {backend: mpi, timeout_seconds: 10m}
 metrics: {log_freq: 1}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
 )");
-  for (const Field& field : settings_schema()) EXPECT_NE(settings.origins.at(field.key()), "default") << field.key();
+  const Settings llama = read(R"(
+model: {family: llama, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 8, num_key_value_heads: 2, head_dim: 32,
+        intermediate_size: 512, max_position_embeddings: 64, rms_norm_eps: 1e-5, rope_theta: 50000}
+data: {train: a.txt}
+training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64}
+optimizer: {name: AdamW, lr: 0.5}
+)");
+  for (const Field& field : settings_schema()) {
+    EXPECT_FALSE(settings.origins.at(field.key()) == "default" && llama.origins.at(field.key()) == "default") << field.key();
+  }
+  EXPECT_EQ(llama.model.num_key_value_heads, 2);
+  EXPECT_EQ(llama.model.head_dim, 32);
+  EXPECT_EQ(llama.model.rms_norm_eps, 1e-5);
+  EXPECT_EQ(llama.model.rope_theta, 50000);
   EXPECT_EQ(settings.run.determinism, Settings::Determinism::strict);
   EXPECT_EQ(settings.run.threads, 2);
   EXPECT_EQ(settings.model.tie_word_embeddings, false);
@@ -64,6 +77,13 @@ memory: {limit: 1.5GiB, fail_if_predicted_over: false}
   EXPECT_EQ(settings.comm.timeout_seconds, 600);
   EXPECT_EQ(settings.memory.limit, int64_t{3} << 29);
   EXPECT_FALSE(settings.memory.fail_if_predicted_over);
+}
+
+TEST(Settings, AKeyOfAnotherFamilyIsAContradiction) {
+  EXPECT_THAT(message_of(ErrorKind::configuration, [] { read(kSmall, {{"model.head_dim", "32"}}); }),
+              testing::HasSubstr("model.head_dim is a key of llama, but model.family is gpt2"));
+  EXPECT_THAT(message_of(ErrorKind::configuration, [] { read(kSmall, {{"model.family", "llama"}, {"model.layer_norm_eps", "1e-6"}}); }),
+              testing::HasSubstr("model.layer_norm_eps is a key of gpt2, but model.family is llama"));
 }
 
 TEST(Settings, AnEmptySectionHasItsDefaults) { EXPECT_EQ(read(std::string(kSmall) + "metrics:\n").metrics.log_freq, 10); }

@@ -37,11 +37,12 @@ struct Case {
   bool tied;
   int micro_batches = 1;
   bool strict = false;
+  bool llama = false;
 };
 
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
   const auto& c = info.param;
-  return fmt::format("{}Stage{}Ranks{}Threads{}{}", kShapes[c.shape].name, c.stage, c.ranks, c.threads, c.tied ? "Tied" : "Untied") +
+  return fmt::format("{}{}Stage{}Ranks{}Threads{}{}", c.llama ? "Llama" : "", kShapes[c.shape].name, c.stage, c.ranks, c.threads, c.tied ? "Tied" : "Untied") +
          (c.micro_batches > 1 ? fmt::format("MicroBatches{}{}", c.micro_batches, c.strict ? "Strict" : "Fast") : "");
 }
 
@@ -53,6 +54,7 @@ std::vector<Case> all_cases() {
         for (const int threads : {1, 2}) {
           for (const bool tied : {true, false}) cases.push_back({shape, stage, ranks, threads, tied});
         }
+        for (const int threads : {1, 2}) cases.push_back({shape, stage, ranks, threads, threads == 1, 1, false, /*llama=*/true});
         for (const bool strict : {true, false}) cases.push_back({shape, stage, ranks, 1, shape % 2 == 0, 3, strict});
       }
     }
@@ -68,6 +70,20 @@ Gpt2Config config_of(const Case& c) {
   auto config = kShapes[c.shape].config;
   config.tie_word_embeddings = c.tied;
   return config;
+}
+
+// The shape's sizes in a LLaMA with grouped heads, where they allow it.
+Model model_of(const Case& c) {
+  const auto config = config_of(c);
+  if (!c.llama) return make_gpt2(config);
+  return make_llama({.vocab_size = config.vocab_size,
+                     .hidden_size = config.hidden_size,
+                     .num_hidden_layers = config.num_hidden_layers,
+                     .num_attention_heads = config.num_attention_heads,
+                     .num_key_value_heads = config.num_attention_heads % 2 == 0 ? config.num_attention_heads / 2 : 1,
+                     .intermediate_size = config.inner_size(),
+                     .max_position_embeddings = config.max_position_embeddings,
+                     .tie_word_embeddings = config.tie_word_embeddings});
 }
 
 DryRunOptions options_of(const Case& c) {
@@ -105,7 +121,7 @@ MemoryUsage run(const Case& c, const Model& model, const Optimizer& optimizer, i
 
 TEST_P(Memory, PredictedIsMeasuredInEveryCategory) {
   const auto& c = GetParam();
-  const Model model = make_gpt2(config_of(c));
+  const Model model = model_of(c);
   const auto optimizer = make_adamw({});
   auto options = options_of(c);
   options.rank = c.ranks - 1;
@@ -126,7 +142,7 @@ TEST_P(Memory, PredictedIsMeasuredInEveryCategory) {
 
 TEST_P(Memory, StatesAreWhatTheStageSays) {
   const auto& c = GetParam();
-  const Model model = make_gpt2(config_of(c));
+  const Model model = model_of(c);
   const auto predicted = dry_run(model, *make_adamw({}), options_of(c));
   const double padded = static_cast<double>(model.parameter_count() + predicted.padding);
   const double n = c.ranks;
@@ -143,7 +159,7 @@ TEST_P(Memory, StatesAreWhatTheStageSays) {
 
 TEST(MemoryTruth, ALeakOfOneMebibyteIsSeen) {
   const Case c{0, 3, 2, 1, true};
-  const Model model = make_gpt2(config_of(c));
+  const Model model = model_of(c);
   const auto optimizer = make_adamw({});
   constexpr int64_t kMebibyte = 1 << 20;
   const auto sound = run(c, model, *optimizer, 0), leaking = run(c, model, *optimizer, 0, kMebibyte);
