@@ -142,6 +142,14 @@ TEST_F(Ops, AGradientTakenInForwardIsTheGradientTakenInBackward) {
 TEST_F(Ops, MetaTakesTheMemoryThatCpuTakes) {
   expect_same_memory({{2, 37, 48}, {48, 13}, {13}}, [](const Tensors& t) { return ops::conv1d(t[0], t[1], t[2]); });
   expect_same_memory({{3, 70, 100}, {100}, {100}}, [](const Tensors& t) { return ops::layer_norm(t[0], t[1], t[2], 1e-5); });
+  expect_same_memory({{3, 70, 100}, {100}, {100}}, [](const Tensors& t) {
+    auto [stream, normed] = ops::fork_layer_norm(t[0], t[1], t[2], 1e-5);
+    return normed.add_(stream);
+  });
+  expect_same_memory({{11, 70}, {8, 70}}, [](const Tensors& t) {
+    const auto options = at::TensorOptions().dtype(at::kLong).device(t[0].device());
+    return ops::embed(t[0].is_meta() ? at::empty({3, 5}, options) : at::zeros({3, 5}, options), t[0], t[1]);
+  }, /*inputs=*/0);
   for (const int64_t rows : {1, 31, 200, 800}) {
     expect_same_memory({{2, rows, 3 * 24}}, [](const Tensors& t) { return ops::causal_attention(t[0], 3); });
   }
