@@ -139,7 +139,11 @@ void ParamGroup::accumulate(Span summed, bool first) {
   const auto* part = static_cast<const float*>(summed.data);
   if (!part) return;
   at::parallel_for(0, summed.count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    first ? void(std::copy(part + begin, part + end, sum + begin)) : kernels::add(sum, part, begin, end);
+    if (first) {
+      std::copy(part + begin, part + end, sum + begin);
+    } else {
+      kernels::add(sum, part, begin, end);
+    }
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/models/transformer.h"
 #include "core/ops/attention.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
@@ -95,15 +96,8 @@ class Head final : public Unit {
 };
 
 void validate(const Gpt2Config& config) {
-  const auto positive = [](const char* field, int64_t value) {
-    if (value <= 0) fail(ErrorKind::configuration, "model.{} is {}, expected a positive number", field, value);
-  };
-  positive("vocab_size", config.vocab_size);
-  positive("hidden_size", config.hidden_size);
-  positive("num_hidden_layers", config.num_hidden_layers);
-  positive("num_attention_heads", config.num_attention_heads);
-  positive("intermediate_size", config.inner_size());
-  positive("max_position_embeddings", config.max_position_embeddings);
+  require_positive_sizes(config);
+  require_positive("intermediate_size", config.inner_size());
   if (config.hidden_size % config.num_attention_heads != 0) {
     fail(ErrorKind::configuration, "model.hidden_size {} does not divide into model.num_attention_heads {}", config.hidden_size,
          config.num_attention_heads);
@@ -114,10 +108,7 @@ void validate(const Gpt2Config& config) {
 
 Model make_gpt2(const Gpt2Config& config) {
   validate(config);
-  std::vector<std::shared_ptr<const Unit>> units{std::make_shared<Embedding>(config)};
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) units.push_back(std::make_shared<Block>(config, layer));
-  units.push_back(std::make_shared<Head>(config));
-  return Model(std::move(units));
+  return chain_of<Embedding, Block, Head>(config);
 }
 
 }  // namespace zerorun

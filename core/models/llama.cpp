@@ -1,6 +1,7 @@
 #include "core/models/llama.h"
 
 #include "core/error.h"
+#include "core/models/transformer.h"
 #include "core/ops/attention.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
@@ -89,21 +90,14 @@ class Head final : public Unit {
 };
 
 void validate(const LlamaConfig& config) {
-  const auto positive = [](const char* field, int64_t value) {
-    if (value <= 0) fail(ErrorKind::configuration, "model.{} is {}, expected a positive number", field, value);
-  };
-  positive("vocab_size", config.vocab_size);
-  positive("hidden_size", config.hidden_size);
-  positive("num_hidden_layers", config.num_hidden_layers);
-  positive("num_attention_heads", config.num_attention_heads);
-  positive("num_key_value_heads", config.key_value_heads());
-  positive("intermediate_size", config.intermediate_size);
-  positive("max_position_embeddings", config.max_position_embeddings);
+  require_positive_sizes(config);
+  require_positive("num_key_value_heads", config.key_value_heads());
+  require_positive("intermediate_size", config.intermediate_size);
   if (!config.head_dim && config.hidden_size % config.num_attention_heads != 0) {
     fail(ErrorKind::configuration, "model.hidden_size {} is no multiple of model.num_attention_heads {}, and model.head_dim is not set",
          config.hidden_size, config.num_attention_heads);
   }
-  positive("head_dim", config.width_of_head());
+  require_positive("head_dim", config.width_of_head());
   if (config.width_of_head() % 2 != 0) fail(ErrorKind::configuration, "model.head_dim is {}, expected an even number", config.width_of_head());
   if (config.num_attention_heads % config.key_value_heads() != 0) {
     fail(ErrorKind::configuration, "model.num_attention_heads {} is no multiple of model.num_key_value_heads {}", config.num_attention_heads,
@@ -115,10 +109,7 @@ void validate(const LlamaConfig& config) {
 
 Model make_llama(const LlamaConfig& config) {
   validate(config);
-  std::vector<std::shared_ptr<const Unit>> units{std::make_shared<Embedding>(config)};
-  for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) units.push_back(std::make_shared<Block>(config, layer));
-  units.push_back(std::make_shared<Head>(config));
-  return Model(std::move(units));
+  return chain_of<Embedding, Block, Head>(config);
 }
 
 }  // namespace zerorun

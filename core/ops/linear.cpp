@@ -66,7 +66,11 @@ struct Linears : torch::autograd::Function<Linears> {
       const auto gradient = rows(gradients[w]);
       results.push_back(add_to_gradient(weight, [&](at::Tensor& sum) { sum.addmm_(gradient.t(), rows(x)); }));
       if (!context->needs_input_grad(0)) continue;
-      x_gradient.defined() ? void(x_gradient.addmm_(gradient, weight)) : void(x_gradient = at::mm(gradient, weight));
+      if (x_gradient.defined()) {
+        x_gradient.addmm_(gradient, weight);
+      } else {
+        x_gradient = at::mm(gradient, weight);
+      }
     }
     if (x_gradient.defined()) results[0] = x_gradient.view(x.sizes());
     return results;
