@@ -25,6 +25,7 @@ struct Parameter {
   std::string name;  // in full, e.g. "transformer.h.0.attn.c_attn.weight"; the same name in two units is one parameter
   std::vector<int64_t> shape;
   Init init;
+  bool trainable = true;  // false: frozen, without a gradient
 
   int64_t count() const;
   // Weight decay applies to matrices, not to vectors (norms and biases).
@@ -37,12 +38,20 @@ enum class Mode { train, evaluate };
 // Targets that count in no loss.
 inline constexpr int64_t kIgnoredTarget = -100;
 
+// Where random numbers of a training step come from (core/random.h): equal on all ranks but for the samples.
+struct StepKey {
+  uint64_t seed = 0;
+  int64_t step = 0;
+  int64_t first_sample = 0;  // global: number of the micro-batch's first sample
+};
+
 // What a step knows beside what flows from unit to unit.
 struct StepContext {
   at::Tensor tokens;      // int64 [samples, seq_len]
   at::Tensor targets;     // int64 [samples, seq_len], kIgnoredTarget where none
   Mode mode = Mode::train;
-  double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks)
+  double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks), times fp16's scale
+  StepKey key = {};
 };
 
 // What flows from unit to unit; empty before the first. Floating-point tensors, each part of the unit's graph.

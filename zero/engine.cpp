@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "zero/control.h"
 #include "zero/gradient_norm.h"
 
 namespace zerorun {
@@ -38,16 +39,10 @@ at::Tensor scalar(double value, at::Device device) {
 double value_of(const at::Tensor& scalar) { return scalar.is_meta() ? 0 : scalar.item<double>(); }
 
 // What a unit reads: the same values as the unit before wrote, at the start of a graph of its own.
-Carry start_of_graph(const Carry& outputs) {
+Carry start_of_graph(const Carry& outputs, bool requires_grad) {
   Carry inputs;
-  for (const auto& output : outputs) inputs.push_back(output.detach().requires_grad_());
+  for (const auto& output : outputs) inputs.push_back(output.detach().requires_grad_(requires_grad));
   return inputs;
-}
-
-int64_t count_targets(const at::Tensor& targets) {
-  if (targets.is_meta()) return targets.numel();
-  const auto* target = targets.const_data_ptr<int64_t>();
-  return targets.numel() - std::count(target, target + targets.numel(), kIgnoredTarget);
 }
 
 }  // namespace
@@ -58,21 +53,23 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       optimizer_(optimizer),
       ledger_(ledger),
       options_(options),
-      training_(Schedule::training(model, options.sharding, options.prefetch)),
+      training_(Schedule::training(model, options.sharding, options.sharding.gradients_use_slots() || options.precision.converts_gradients(),
+                                   options.prefetch)),
       evaluation_(Schedule::evaluation(model, options.sharding, options.prefetch)),
-      gathers_(model.groups().size()) {
-  const ParamGroupOptions group_options{options.sharding, options.device, options.seed, optimizer.state_count()};
-  std::vector<int64_t> sizes;
+      gathers_(model.groups().size()),
+      scaler_(options.loss_scaling) {
+  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count()};
+  std::vector<int64_t> gathered, gradients;
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {
-    groups_.push_back(std::make_unique<ParamGroup>(declaration, communicator, ledger, group_options));
-    const auto& layout = groups_.back()->layout();
-    sizes.push_back(layout.padded_count() * static_cast<int64_t>(sizeof(float)));
-    scratch_bytes = std::max(scratch_bytes, communicator.reduce_scratch_bytes(layout.slice_count(), at::kFloat));
+    const auto& group = *groups_.emplace_back(std::make_unique<ParamGroup>(declaration, communicator, ledger, group_options));
+    gathered.push_back(group.gathered_bytes());
+    gradients.push_back(group.gradient_slot_bytes());
+    scratch_bytes = std::max(scratch_bytes, group.reduce_scratch_bytes());
   }
-  training_gathers_ = plan_slots(training_.gathered, sizes);
-  evaluation_gathers_ = plan_slots(evaluation_.gathered, sizes);
-  gradient_plan_ = plan_slots(training_.gradients, sizes);
+  training_gathers_ = plan_slots(training_.gathered, gathered);
+  evaluation_gathers_ = plan_slots(evaluation_.gathered, gathered);
+  gradient_plan_ = plan_slots(training_.gradients, gradients);
 
   const auto slots = [&](Category category, int64_t bytes) {
     const MemoryScope scope(ledger, category);
@@ -86,47 +83,60 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
 StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
            options_.micro_batches);
-  const int64_t tokens = total_tokens(micro_batches);
-  const double loss_scale = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1));
+  const int64_t tokens = total_targets(communicator_, micro_batches);
+  const double per_token = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1)), scale = scaler_.scale();
 
-  Sums own;
+  StepSums own;
   for (const auto& batch : micro_batches) {
-    const Place place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
-    own.loss += run_passes({batch.tokens, batch.targets, Mode::train, loss_scale}, place);
+    const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
+    const StepKey key{options_.seed, steps_, batch.first_sample};
+    own.loss += run_passes({batch.tokens, batch.targets, Mode::train, per_token * scale, key}, place);
   }
+  ++steps_;
   for (const auto& group : groups_) group->share_gradients().wait();
   for (const auto& group : groups_) own.squared_norm += group->squared_gradient_norm();
-  const Sums sums = sum_over_ranks(own);
-  const StepResult result{sums.loss * loss_scale, std::sqrt(sums.squared_norm), tokens};
-  if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-    fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_taken_ + 1,
-         result.loss, result.gradient_norm);
-  }
-  update(lr, clip_factor(result.gradient_norm, options_.max_norm));
+  const StepSums sums = sum_over_ranks(communicator_, own);
+  StepResult result{sums.loss * per_token, std::sqrt(sums.squared_norm) / scale, tokens, scale};
+  result.skipped = !accept(result);
+  if (!result.skipped) update(lr, clip_factor(result.gradient_norm, options_.max_norm) / scale);
   return result;
 }
 
-// Forward keeps a tape of {inputs, outputs}, one small graph per unit; backward walks it from the end.
-double Engine::run_passes(const StepContext& context, Place place) {
+// What is no finite number on one rank is none in the sums, so that all ranks decide alike.
+bool Engine::accept(const StepResult& result) {
+  const bool finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
+  if (scaler_.is_dynamic()) {
+    scaler_.step(finite);
+  } else if (!finite) {
+    fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_, result.loss,
+         result.gradient_norm);
+  }
+  return finite;
+}
+
+// Forward keeps a tape of {inputs, outputs}, one small graph per unit; backward walks it from the end. Units before the
+// first that has something to train are computed, and that is all.
+double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
+  const int first = model_.first_trainable_unit();
   std::vector<Frame> tape;
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
   double loss = 0;
   for (const auto& visit : training_.visits) {
     prepare(visit, training_, training_gathers_, place);
-    if (!visit.backward) {
-      const MemoryScope scope(ledger_, Category::activations);
-      Frame frame{start_of_graph(flow), {}};
-      frame.outputs = forward(visit.unit, context, frame.inputs);
-      flow = frame.outputs;
-      tape.push_back(std::move(frame));
-      if (visit.unit == model_.unit_count() - 1) {
-        loss = value_of(flow[0]);
-        flow = {scalar(context.loss_scale, options_.device)};
-      }
-    } else {
-      const MemoryScope scope(ledger_, Category::activations);
-      flow = backward(std::move(tape.back()), std::move(flow));
+    const MemoryScope scope(ledger_, Category::activations);
+    if (visit.backward) {
+      flow = backward(visit.unit, context, std::exchange(tape.back(), {}), std::move(flow));
       tape.pop_back();
+    } else if (visit.unit < first) {
+      flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
+    } else {
+      auto& frame = tape.emplace_back(Frame{start_of_graph(flow, /*requires_grad=*/visit.unit > first), {}});
+      flow = forward(visit.unit, context, frame.inputs, keeps_graph(visit.unit));
+      if (keeps_graph(visit.unit)) frame.outputs = flow;
+    }
+    if (!visit.backward && visit.unit == model_.unit_count() - 1) {
+      loss = value_of(flow[0]);
+      flow = {scalar(context.loss_scale, options_.device)};
     }
     finish(visit, place);
   }
@@ -136,13 +146,13 @@ double Engine::run_passes(const StepContext& context, Place place) {
 }
 
 // Starts what runs beside this visit, and waits for what it needs.
-void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, Place place) {
+void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place) {
   for (const int group : visit.open) {
     Slot slot = nullptr;
     for (size_t i = 0; i < schedule.gradients.size(); ++i) {
       if (schedule.gradients[i].group == group) slot = at_offset(gradient_slots_, gradient_plan_.offsets[i]);
     }
-    groups_[group]->open_gradients(slot, place.first);
+    groups_[group]->open_gradients(slot, place);
   }
   for (const int i : visit.gather) {
     const int group = schedule.gathered[i].group;
@@ -151,12 +161,17 @@ void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPla
   for (const int group : visit.use) gathers_[group].wait();
 }
 
-Carry Engine::forward(int unit, const StepContext& context, Carry inputs) {
+Carry Engine::forward(int unit, const StepContext& context, Carry inputs, bool graph) {
+  const at::AutoGradMode mode(graph);
   return model_.unit(unit).forward(context, weights_of(unit), std::move(inputs));
 }
 
-Carry Engine::backward(Frame frame, Carry gradients) {
-  torch::autograd::backward(std::exchange(frame.outputs, {}), std::move(gradients));
+// Without a graph backward computes the unit once more. Not where backward has no weights to do so: such a unit keeps little.
+bool Engine::keeps_graph(int unit) const { return !options_.recompute || !model_.unit(unit).backward_needs_weights(); }
+
+Carry Engine::backward(int unit, const StepContext& context, Frame frame, Carry gradients) {
+  if (frame.outputs.empty()) frame.outputs = forward(unit, context, frame.inputs, /*graph=*/true);
+  if (frame.outputs[0].requires_grad()) torch::autograd::backward(std::exchange(frame.outputs, {}), std::move(gradients));
   Carry flow;
   for (auto& input : frame.inputs) flow.push_back(std::exchange(input.mutable_grad(), {}));
   return flow;
@@ -164,18 +179,17 @@ Carry Engine::backward(Frame frame, Carry gradients) {
 
 // Releases what is no longer needed and starts the sums of gradients that are complete. They run while the next unit
 // computes, whose own sums wait for them.
-void Engine::finish(const Visit& visit, Place place) {
+void Engine::finish(const Visit& visit, MicroBatchPlace place) {
   for (const int group : visit.release) groups_[group]->reshard();
   if (!visit.backward) return;
   for (auto& reduce : reduces_) reduce.wait();
   reduces_.clear();
-  if (!place.last && !options_.sharding.sums_each) return;
   const Span scratch{at_offset(scratch_, 0), scratch_.numel(), at::kByte};
-  for (const int group : visit.reduce) reduces_.push_back(groups_[group]->reduce(scratch, place.first));
+  for (const int group : visit.reduce) reduces_.push_back(groups_[group]->reduce(scratch, place));
 }
 
 void Engine::update(double lr, double gradient_scale) {
-  const UpdateArguments arguments{++steps_taken_, lr, gradient_scale};
+  const UpdateArguments arguments{++updates_, lr, gradient_scale};
   std::vector<Work> publishing;
   for (auto& group : groups_) {
     group->update(optimizer_, arguments);
@@ -185,48 +199,26 @@ void Engine::update(double lr, double gradient_scale) {
 }
 
 LossSum Engine::evaluate(const Batch& batch) {
-  const at::NoGradGuard no_grad;
-  const StepContext context{batch.tokens, batch.targets, Mode::evaluate, 1};
+  const StepContext context{batch.tokens, batch.targets, Mode::evaluate};
   Carry flow;
   for (const auto& visit : evaluation_.visits) {
-    prepare(visit, evaluation_, evaluation_gathers_, {true, true});
+    prepare(visit, evaluation_, evaluation_gathers_, {});
     const MemoryScope scope(ledger_, Category::activations);
-    flow = forward(visit.unit, context, std::move(flow));
-    finish(visit, {true, true});
+    flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
+    finish(visit, {});
   }
-  return {sum_over_ranks({value_of(flow[0]), 0}).loss, total_tokens({&batch, 1})};
+  return {sum_over_ranks(communicator_, {value_of(flow[0]), 0}).loss, total_targets(communicator_, {&batch, 1})};
 }
 
 std::vector<at::Tensor> Engine::weights_of(int unit) const {
   std::vector<at::Tensor> weights;
-  for (const auto& place : model_.places(unit)) weights.push_back(group_of(place).weight(place.parameter));
+  for (const auto& place : model_.places(unit)) weights.push_back(groups_[place.group]->weight(place.parameter));
   return weights;
-}
-
-int64_t Engine::total_tokens(std::span<const Batch> batches) {
-  int64_t own = 0;
-  for (const auto& batch : batches) own += count_targets(batch.targets);
-  std::vector<int64_t> all(communicator_.size());
-  communicator_.exchange(&own, all.data(), sizeof(own));
-  int64_t total = 0;
-  for (const int64_t tokens : all) total += tokens;
-  return total;
-}
-
-// In rank order: every rank has the same bits.
-Engine::Sums Engine::sum_over_ranks(Sums own) {
-  std::vector<Sums> all(communicator_.size());
-  communicator_.exchange(&own, all.data(), sizeof(own));
-  Sums total;
-  for (const auto& sums : all) {
-    total.loss += sums.loss;
-    total.squared_norm += sums.squared_norm;
-  }
-  return total;
 }
 
 void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content content) {
   for (const auto& group : groups_) {
+    if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
     const MemoryScope scope(ledger_, Category::gathered);
     const auto whole = group->read_whole(content);
     const auto& parameters = group->declaration().parameters;

@@ -4,10 +4,12 @@
 // Memory per rank, beside what the groups keep resident (param_group.h): gathered = slots for the units in use and
 // `prefetch` more (stage 3); communication = slots of gradients on their way (stages 2, 3) and the scratch of a
 // reduction; activations = what the units' forward and backward allocate, the tape between them.
-// Bytes sent per step and rank, P = padded elements, e = 4, times (N-1)/N: stage 0 all_reduce 2 P e; stages 1 and 2
-// reduce_scatter P e + all_gather P e; stage 3 all_gather (1 + [backward needs weights]) P e + reduce_scatter P e. With M
-// micro-batches M times at stages 2 and 3, but for the all_gather of stage 2. In strict mode M reduce_scatter at every
-// stage; stage 0 sends all_gather P e then instead of the rest of its all_reduce, and stage 1 keeps 1/N of the gradients.
+// Bytes sent per step and rank, P = padded elements, e_p and e_r = bytes of the dtypes of parameters and gradients, times
+// (N-1)/N: stage 0 all_reduce 2 P e_r; stages 1 and 2 reduce_scatter P e_r + all_gather P e_p; stage 3 all_gather
+// (1 + [backward needs weights]) P e_p + reduce_scatter P e_r; P is that of trainable groups but for the all_gather of
+// stage 3. With M micro-batches M times at stages 2 and 3, but for the all_gather of stage 2. In strict mode M
+// reduce_scatter at every stage; stage 0 sends all_gather P e_r then instead of the rest of its all_reduce, and stage 1
+// keeps 1/N of the gradients.
 #pragma once
 #include <functional>
 #include <memory>
@@ -18,6 +20,7 @@
 #include "core/data/batches.h"
 #include "core/memory.h"
 #include "core/model.h"
+#include "zero/loss_scaler.h"
 #include "zero/optimizer.h"
 #include "zero/param_group.h"
 #include "zero/schedule.h"
@@ -27,10 +30,13 @@ namespace zerorun {
 
 struct EngineOptions {
   Sharding sharding;
+  Precision precision = {};
+  LossScaling loss_scaling = {};  // for fp16
+  bool recompute = false;    // activations of a unit again in backward, instead of keeping them
   int prefetch = 1;       // units gathered ahead
   int micro_batches = 1;  // of a step; the sharding was made for
   double max_norm = 1.0;  // of the gradient; 0: no clipping
-  uint64_t seed = 42;     // of the initial parameters
+  uint64_t seed = 42;     // of the initial parameters, and of what a step draws
   at::Device device = at::kCPU;
 };
 
@@ -38,6 +44,8 @@ struct StepResult {
   double loss = 0;           // mean over the target tokens of all ranks
   double gradient_norm = 0;  // before clipping
   int64_t tokens = 0;        // target tokens of all ranks
+  double loss_scale = 1;     // that the step ran with
+  bool skipped = false;      // gradients overflowed at this scale: nothing was updated
 };
 
 // Sums over all ranks, for a mean over many batches.
@@ -57,8 +65,9 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Forward and backward on each of this rank's micro-batches, then norm, update, publish. Every target token of the step
-  // weighs the same, whichever micro-batch or rank it is in. REQUIRES options.micro_batches batches. Throws Error(non_finite) on every rank, before the
-  // update, where the loss or the gradient's norm is not a number or infinite.
+  // weighs the same, whichever micro-batch or rank it is in. REQUIRES options.micro_batches batches. Where the loss or the
+  // gradient's norm is not a number or infinite, nothing is updated on any rank: with a dynamic loss scale the step is
+  // skipped, else it throws Error(non_finite).
   StepResult train_step(std::span<const Batch> micro_batches, double lr);
   LossSum evaluate(const Batch& batch);
 
@@ -74,23 +83,15 @@ class Engine {
   struct Frame {
     Carry inputs, outputs;
   };
-  // Where a micro-batch stands in its step.
-  struct Place {
-    bool first, last;
-  };
-  struct Sums {
-    double loss = 0, squared_norm = 0;
-  };
 
-  const ParamGroup& group_of(const Model::Place& place) const { return *groups_[place.group]; }
-  int64_t total_tokens(std::span<const Batch> batches);
-  void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, Place place);
+  void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place);
   std::vector<at::Tensor> weights_of(int unit) const;
-  void finish(const Visit& visit, Place place);
-  Carry forward(int unit, const StepContext& context, Carry inputs);
-  Carry backward(Frame frame, Carry gradients);
-  double run_passes(const StepContext& context, Place place);
-  Sums sum_over_ranks(Sums own);
+  void finish(const Visit& visit, MicroBatchPlace place);
+  Carry forward(int unit, const StepContext& context, Carry inputs, bool graph);
+  bool keeps_graph(int unit) const;
+  Carry backward(int unit, const StepContext& context, Frame frame, Carry gradients);
+  double run_passes(const StepContext& context, MicroBatchPlace place);
+  bool accept(const StepResult& result);
   void update(double lr, double gradient_scale);
 
   const Model& model_;
@@ -104,7 +105,9 @@ class Engine {
   at::Tensor gather_slots_, gradient_slots_, scratch_;
   std::vector<Work> gathers_;  // by group
   std::vector<Work> reduces_;  // in flight
-  int64_t steps_taken_ = 0;
+  LossScaler scaler_;
+  int64_t steps_ = 0;    // trained
+  int64_t updates_ = 0;  // of them, not skipped
 };
 
 }  // namespace zerorun

@@ -7,10 +7,10 @@
 namespace zerorun::kernels {
 
 ZR_FOR_EACH_CPU
-void adamw(float* __restrict parameter, const float* __restrict gradient, float* __restrict m, float* __restrict v, int64_t begin,
-           int64_t end, const AdamWFactors& f) {
+void adamw(float* __restrict parameter, const float* __restrict gradient, float* __restrict m, float* __restrict v, int64_t count,
+           const AdamWFactors& f) {
   const AdamWFactors factors = f;
-  for (int64_t i = begin; i < end; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * factors.gradient_scale;
     m[i] = factors.beta1 * m[i] + factors.one_minus_beta1 * g;
     v[i] = factors.beta2 * v[i] + factors.one_minus_beta2 * g * g;
@@ -20,19 +20,19 @@ void adamw(float* __restrict parameter, const float* __restrict gradient, float*
 }
 
 ZR_FOR_EACH_CPU
-void sgd(float* __restrict parameter, const float* __restrict gradient, int64_t begin, int64_t end, const SgdFactors& f) {
+void sgd(float* __restrict parameter, const float* __restrict gradient, int64_t count, const SgdFactors& f) {
   const SgdFactors factors = f;
-  for (int64_t i = begin; i < end; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * factors.gradient_scale + factors.weight_decay * parameter[i];
     parameter[i] -= factors.lr * g;
   }
 }
 
 ZR_FOR_EACH_CPU
-void sgd_momentum(float* __restrict parameter, const float* __restrict gradient, float* __restrict buffer, int64_t begin, int64_t end,
+void sgd_momentum(float* __restrict parameter, const float* __restrict gradient, float* __restrict buffer, int64_t count,
                   const SgdFactors& f) {
   const SgdFactors factors = f;
-  for (int64_t i = begin; i < end; ++i) {
+  for (int64_t i = 0; i < count; ++i) {
     const float g = gradient[i] * factors.gradient_scale + factors.weight_decay * parameter[i];
     buffer[i] = factors.momentum * buffer[i] + g;
     parameter[i] -= factors.lr * buffer[i];
@@ -40,20 +40,40 @@ void sgd_momentum(float* __restrict parameter, const float* __restrict gradient,
 }
 
 ZR_FOR_EACH_CPU
-void add(float* __restrict sum, const float* __restrict part, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) sum[i] += part[i];
+void add(float* __restrict sum, const float* __restrict part, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) sum[i] += part[i];
 }
 
 ZR_FOR_EACH_CPU
-double sum_of_squares(const float* values, int64_t begin, int64_t end) {
+double sum_of_squares(const float* values, int64_t count) {
   constexpr int kLanes = 8;
   double lane[kLanes] = {};
-  int64_t i = begin;
-  for (; i + kLanes <= end; i += kLanes) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
     for (int l = 0; l < kLanes; ++l) lane[l] += static_cast<double>(values[i + l]) * values[i + l];
   }
-  for (; i < end; ++i) lane[0] += static_cast<double>(values[i]) * values[i];
+  for (; i < count; ++i) lane[0] += static_cast<double>(values[i]) * values[i];
   return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
+}
+
+ZR_FOR_EACH_CPU
+void widen(const c10::BFloat16* __restrict from, float* __restrict to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+ZR_FOR_EACH_CPU
+void widen(const c10::Half* __restrict from, float* __restrict to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
+}
+
+ZR_FOR_EACH_CPU
+void narrow(const float* __restrict from, c10::BFloat16* __restrict to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<c10::BFloat16>(from[i]);
+}
+
+ZR_FOR_EACH_CPU
+void narrow(const float* __restrict from, c10::Half* __restrict to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<c10::Half>(from[i]);
 }
 
 }  // namespace zerorun::kernels

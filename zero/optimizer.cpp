@@ -6,18 +6,27 @@
 #include <cmath>
 
 #include "zero/flat_kernels.h"
+#include "zero/flat_span.h"
 
 namespace zerorun {
 namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 15;
 
-// Runs body(begin, end, decays) over the slice, the two parts apart.
-template <typename Body>
-void for_each_part(const FlatSlice& slice, Body&& body) {
+// Runs kernel(begin, gradient, count, decays) over blocks of the slice, whose gradients are handed in as fp32, and rounds the
+// parameters that it leaves.
+template <typename Kernel>
+void for_each_block(const FlatSlice& slice, Kernel&& kernel) {
   if (!slice.parameter) return;
   const auto part = [&](int64_t first, int64_t last, bool decays) {
-    at::parallel_for(first, last, kElementsPerTask, [&](int64_t begin, int64_t end) { body(begin, end, decays); });
+    at::parallel_for(first, last, kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
+      float block[kFlatBlock];
+      for (int64_t begin = task_begin; begin < task_end; begin += kFlatBlock) {
+        const int64_t count = std::min(kFlatBlock, task_end - begin);
+        kernel(begin, read_block(slice.gradient, begin, count, block), count, decays);
+        if (slice.rounded.data) write_block(slice.parameter + begin, slice.rounded, begin, count);
+      }
+    });
   };
   part(0, slice.decay_count, true);
   part(slice.decay_count, slice.count, false);
@@ -32,7 +41,7 @@ class AdamW final : public Optimizer {
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
     const double step = static_cast<double>(arguments.step);
     const double correction1 = 1 - std::pow(options_.beta1, step), correction2 = 1 - std::pow(options_.beta2, step);
-    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
+    for_each_block(slice, [&](int64_t begin, const float* gradient, int64_t count, bool decays) {
       const kernels::AdamWFactors factors{
           .gradient_scale = static_cast<float>(arguments.gradient_scale),
           .decay = static_cast<float>(decays ? 1 - arguments.lr * options_.weight_decay : 1),
@@ -44,7 +53,7 @@ class AdamW final : public Optimizer {
           .inverse_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
           .eps = static_cast<float>(options_.eps),
       };
-      kernels::adamw(slice.parameter, slice.gradient, slice.state[0], slice.state[1], begin, end, factors);
+      kernels::adamw(slice.parameter + begin, gradient, slice.state[0] + begin, slice.state[1] + begin, count, factors);
     });
   }
 
@@ -59,7 +68,7 @@ class Sgd final : public Optimizer {
   int state_count() const override { return options_.momentum != 0 ? 1 : 0; }
 
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
-    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
+    for_each_block(slice, [&](int64_t begin, const float* gradient, int64_t count, bool decays) {
       const kernels::SgdFactors factors{
           .gradient_scale = static_cast<float>(arguments.gradient_scale),
           .weight_decay = static_cast<float>(decays ? options_.weight_decay : 0),
@@ -67,9 +76,9 @@ class Sgd final : public Optimizer {
           .momentum = static_cast<float>(options_.momentum),
       };
       if (state_count() == 0) {
-        kernels::sgd(slice.parameter, slice.gradient, begin, end, factors);
+        kernels::sgd(slice.parameter + begin, gradient, count, factors);
       } else {
-        kernels::sgd_momentum(slice.parameter, slice.gradient, slice.state[0], begin, end, factors);
+        kernels::sgd_momentum(slice.parameter + begin, gradient, slice.state[0] + begin, count, factors);
       }
     });
   }

@@ -6,20 +6,23 @@
 #include <cstdint>
 #include <memory>
 
+#include "comm/communicator.h"
+
 namespace zerorun {
 
 struct UpdateArguments {
   int64_t step = 1;           // 1 for the first update
   double lr = 0;
-  double gradient_scale = 1;  // the clip factor
+  double gradient_scale = 1;  // the clip factor over the loss scale
 };
 
 inline constexpr int kMaxOptimizerStates = 2;
 
 // A stretch of a group's flat buffer. Pointers are null on the meta device; then nothing happens.
 struct FlatSlice {
-  float* parameter = nullptr;
-  const float* gradient = nullptr;
+  float* parameter = nullptr;  // the master, where parameters are not fp32
+  Span gradient = {};             // in any dtype
+  Span rounded = {};              // of the parameters, in the dtype that is computed with; no data where that is fp32
   std::array<float*, kMaxOptimizerStates> state{};
   int64_t count = 0;
   int64_t decay_count = 0;  // the first decay_count elements decay

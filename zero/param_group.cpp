@@ -9,32 +9,29 @@
 
 #include "core/error.h"
 #include "core/random.h"
-#include "zero/flat_kernels.h"
-#include "zero/gradient_norm.h"
+#include "zero/flat_span.h"
 
 namespace zerorun {
 namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 14;
+constexpr int64_t kFillBlock = 4096;
 
-float* data_of(const at::Tensor& tensor) { return tensor.is_meta() ? nullptr : tensor.data_ptr<float>(); }
+void* data_of(const at::Tensor& tensor) { return tensor.is_meta() ? nullptr : tensor.data_ptr(); }
 
-at::Tensor registered(Communicator& communicator, int64_t count) {
-  return allocate_touched(communicator, count * static_cast<int64_t>(sizeof(float))).view(at::kFloat);
+at::Tensor registered(Communicator& communicator, int64_t count, at::ScalarType dtype) {
+  return allocate_touched(communicator, count * static_cast<int64_t>(c10::elementSize(dtype))).view(dtype);
 }
 
 // Elements [first, first + count) of a parameter.
 void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t count, float* out) {
-  const uint64_t stream = stream_of(parameter.name);
-  at::parallel_for(0, count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    switch (parameter.init.kind) {
-      case Init::Kind::zeros: std::fill(out + begin, out + end, 0.0f); break;
-      case Init::Kind::ones: std::fill(out + begin, out + end, 1.0f); break;
-      case Init::Kind::normal:
-        fill_normal(out + begin, first + begin, end - begin, seed, stream, static_cast<float>(parameter.init.stddev));
-        break;
-    }
-  });
+  switch (parameter.init.kind) {
+    case Init::Kind::zeros: std::fill_n(out, count, 0.0f); break;
+    case Init::Kind::ones: std::fill_n(out, count, 1.0f); break;
+    case Init::Kind::normal:
+      fill_normal(out, first, count, seed, stream_of(parameter.name), static_cast<float>(parameter.init.stddev));
+      break;
+  }
 }
 
 }  // namespace
@@ -50,21 +47,21 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
     : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
   ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
            "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
+  const auto& [sharding, precision, device, seed, state_count] = options;
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
-  const auto& sharding = options.sharding;
   {
     const MemoryScope scope(ledger, Category::parameters);
-    parameters_ = registered(communicator, resident(sharding.parameters));
+    parameters_ = registered(communicator, resident(sharding.parameters), precision.parameters);
   }
-  {
+  if (trainable()) {
     const MemoryScope scope(ledger, Category::gradients);
-    gradients_ = registered(communicator, resident(sharding.gradients));
+    gradients_ = registered(communicator, resident(sharding.gradients), precision.gradients);
   }
-  {
+  if (trainable()) {
     const MemoryScope scope(ledger, Category::optimizer);
-    for (int i = 0; i < options.optimizer_states; ++i) {
-      states_.push_back(at::zeros({resident(sharding.optimizer)}, parameters_.options()));
-    }
+    const auto state = [&] { return at::zeros({resident(sharding.optimizer)}, parameters_.options().dtype(at::kFloat)); };
+    master_ = precision.has_master() ? state() : parameters_;
+    for (int i = 0; i < state_count; ++i) states_.push_back(state());
   }
   create_views();
   initialise();
@@ -73,9 +70,8 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
 // The weights are made once over storages that own nothing. set_() gives each its own version counter: a refill behind a
 // tensor that autograd saved is then no in-place change of it.
 void ParamGroup::create_views() {
-  const auto bytes = static_cast<size_t>(layout_.padded_count()) * sizeof(float);
   const auto make_storage = [&] {
-    return at::Storage(at::Storage::use_byte_size_t(), bytes, at::DataPtr(nullptr, options_.device),
+    return at::Storage(at::Storage::use_byte_size_t(), static_cast<size_t>(gathered_bytes()), at::DataPtr(nullptr, options_.device),
                        c10::GetAllocator(options_.device.type()), /*resizable=*/true);  // set_() on meta asks for it
   };
   weight_storage_ = make_storage();
@@ -87,110 +83,143 @@ void ParamGroup::create_views() {
     const auto view = [&](const at::Storage& storage) {
       return at::empty({0}, parameters_.options()).set_(storage, layout_.offset(static_cast<int>(p)), shape, strides);
     };
-    weights_.push_back(view(weight_storage_).requires_grad_(true));
-    weights_.back().mutable_grad() = view(gradient_storage_);
+    weights_.push_back(view(weight_storage_).requires_grad_(trainable()));
+    if (trainable()) weights_.back().mutable_grad() = view(gradient_storage_);
   }
   if (!options_.sharding.parameters) point(weight_storage_, data_of(parameters_));
 }
 
 void ParamGroup::initialise() {
   if (parameters_.is_meta()) return;
-  const int64_t slice = layout_.slice_count();
-  const int64_t begin = options_.sharding.parameters ? communicator_.rank() * slice : 0;
-  const int64_t end = begin + parameters_.numel();
+  fill_parameters(parameters_, options_.sharding.parameters);
+  if (trainable() && options_.precision.has_master()) fill_parameters(master_, options_.sharding.optimizer);
+}
+
+// The whole group or this rank's slice of it.
+void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
+  const int64_t begin = sharded ? communicator_.rank() * layout_.slice_count() : 0, end = begin + flat.numel();
   for (size_t p = 0; p < declaration_.parameters.size(); ++p) {
     const auto& parameter = declaration_.parameters[p];
     const int64_t offset = layout_.offset(static_cast<int>(p));
     const int64_t first = std::max(begin, offset), last = std::min(end, offset + parameter.count());
-    if (first < last) fill(parameter, options_.seed, first - offset, last - first, data_of(parameters_) + (first - begin));
+    at::parallel_for(first, std::max(first, last), kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
+      float block[kFillBlock];
+      for (int64_t at = task_begin; at < task_end; at += kFillBlock) {
+        const int64_t count = std::min(kFillBlock, task_end - at);
+        fill(parameter, options_.seed, at - offset, count, block);
+        write_block(block, whole(flat), at - begin, count);
+      }
+    });
   }
 }
 
 Work ParamGroup::gather(Slot slot) {
   point(weight_storage_, slot);
-  return communicator_.all_gather(whole(parameters_), {slot, layout_.padded_count(), at::kFloat});
+  return communicator_.all_gather(whole(parameters_), {slot, layout_.padded_count(), options_.precision.parameters});
 }
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 
-void ParamGroup::open_gradients(Slot slot, bool first) {
-  const bool uses_slot = options_.sharding.gradients_use_slots();
-  gradient_slot_ = uses_slot ? slot : data_of(gradients_);
-  point(gradient_storage_, gradient_slot_);
-  if (gradient_slot_ && (first || uses_slot)) std::memset(gradient_slot_, 0, gradient_storage_.nbytes());
+bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients_use_slots() || options_.precision.converts_gradients(); }
+
+// A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
+void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place) {
+  const int64_t lead = uses_gradient_slot() ? gradient_slot_bytes() - gathered_bytes() : 0;
+  gradient_slot_ = uses_gradient_slot() ? slot : data_of(gradients_);
+  auto* written = gradient_slot_ ? static_cast<char*>(gradient_slot_) + lead : nullptr;
+  point(gradient_storage_, written);
+  if (written && (place.first || uses_gradient_slot())) std::memset(written, 0, gradient_storage_.nbytes());
 }
 
-Work ParamGroup::reduce(Span scratch, bool first) {
-  const Span full{gradient_slot_, layout_.padded_count(), at::kFloat};
-  if (options_.sharding.sums_each) {
-    const Span summed = full.slice(communicator_.rank(), communicator_.size());
-    Work sum = communicator_.reduce_scatter(full, summed, scratch);
-    return Work([this, sum, summed, first]() mutable {
+Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
+  const auto& sharding = options_.sharding;
+  const Span part = unsummed_gradient();
+  if (sharding.sums_each) {
+    const Span summed = part.slice(communicator_.rank(), communicator_.size());
+    Work sum = communicator_.reduce_scatter(part, summed, scratch);
+    return Work([this, sum, summed, place]() mutable {
       sum.wait();
-      accumulate(summed, first);
+      accumulate(summed, own_slice(gradients_, options_.sharding.gradients), place.first);
     });
   }
-  if (!options_.sharding.optimizer) return communicator_.all_reduce(full, scratch);
-  return communicator_.reduce_scatter(full, whole(own_slice(gradients_, options_.sharding.gradients)), scratch);
+  if (sharding.gradients) return communicator_.reduce_scatter(part, whole(gradients_), scratch);
+  if (uses_gradient_slot()) accumulate(part, gradients_, place.first);
+  if (!place.last) return {};
+  if (!sharding.optimizer) return communicator_.all_reduce(whole(gradients_), scratch);
+  return communicator_.reduce_scatter(whole(gradients_), whole(own_slice(gradients_, false)), scratch);
 }
 
-void ParamGroup::accumulate(Span summed, bool first) {
-  auto* sum = data_of(own_slice(gradients_, options_.sharding.gradients));
-  const auto* part = static_cast<const float*>(summed.data);
-  if (!part) return;
-  at::parallel_for(0, summed.count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-    if (first) {
-      std::copy(part + begin, part + end, sum + begin);
-    } else {
-      kernels::add(sum, part, begin, end);
-    }
-  });
+// What the unit wrote, converted to the dtype of the sum.
+Span ParamGroup::unsummed_gradient() {
+  const Span sent{gradient_slot_, layout_.padded_count(), options_.precision.gradients};
+  if (uses_gradient_slot() && gradient_slot_) {
+    auto* written = static_cast<char*>(gradient_slot_) + gradient_slot_bytes() - gathered_bytes();
+    convert_in_place({written, sent.count, options_.precision.parameters}, sent);
+  }
+  return sent;
+}
+
+void ParamGroup::accumulate(Span part, const at::Tensor& sum, bool first) const {
+  if (first) {
+    convert(part, whole(sum));
+  } else {
+    add(part, whole(sum));
+  }
+}
+
+int64_t ParamGroup::reduce_scratch_bytes() const {
+  return trainable() ? communicator_.reduce_scratch_bytes(layout_.slice_count(), options_.precision.gradients) : 0;
 }
 
 Work ParamGroup::share_gradients() {
-  if (!options_.sharding.sums_each || options_.sharding.gradients) return {};
+  if (!trainable() || !options_.sharding.sums_each || options_.sharding.gradients) return {};
   return communicator_.all_gather(whole(own_slice(gradients_, false)), whole(gradients_));
 }
 
 double ParamGroup::squared_gradient_norm() const {
-  const auto slice = own_slice(gradients_, options_.sharding.gradients);
-  return slice.is_meta() ? 0 : sum_of_squares(data_of(slice), slice.numel());
+  return trainable() ? sum_of_squares(whole(own_slice(gradients_, options_.sharding.gradients))) : 0;
 }
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {
-  const bool sharded = options_.sharding.optimizer;
-  const auto part = [&](const at::Tensor& resident, bool resident_is_slice) {
-    return data_of(sharded ? own_slice(resident, resident_is_slice) : resident);
-  };
-  const int64_t count = sharded ? layout_.slice_count() : layout_.padded_count();
-  const int64_t begin = sharded ? communicator_.rank() * count : 0;
+  if (!trainable()) return;
+  const auto& [sharding, precision, device, seed, state_count] = options_;
+  const auto master = precision.has_master() ? master_ : updated_part(parameters_, sharding.parameters);
   FlatSlice slice;
-  slice.parameter = part(parameters_, options_.sharding.parameters);
-  slice.gradient = part(gradients_, options_.sharding.gradients);
-  for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = data_of(states_[i]);
-  slice.count = count;
-  slice.decay_count = std::clamp<int64_t>(layout_.decay_end() - begin, 0, count);
+  slice.parameter = static_cast<float*>(data_of(master));
+  slice.gradient = whole(updated_part(gradients_, sharding.gradients));
+  if (precision.has_master()) slice.rounded = whole(updated_part(parameters_, sharding.parameters));
+  for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(data_of(states_[i]));
+  slice.count = master.numel();
+  const int64_t begin = sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
+  slice.decay_count = std::clamp<int64_t>(layout_.decay_end() - begin, 0, slice.count);
   optimizer.update(slice, arguments);
 }
 
 Work ParamGroup::publish() {
-  if (!options_.sharding.optimizer || options_.sharding.parameters) return {};
+  if (!trainable() || !options_.sharding.optimizer || options_.sharding.parameters) return {};
   return communicator_.all_gather(whole(own_slice(parameters_, false)), whole(parameters_));
 }
 
 at::Tensor ParamGroup::read_whole(Content content) const {
-  const bool parameters = content == Content::parameters;
-  const auto& resident = parameters ? parameters_ : gradients_;
-  auto copy = at::empty({layout_.padded_count()}, resident.options());
-  const auto slice = own_slice(resident, parameters ? options_.sharding.parameters : options_.sharding.gradients);
+  const auto slice = [&] {
+    if (content == Content::gradients) return own_slice(gradients_, options_.sharding.gradients);
+    if (trainable() && options_.precision.has_master()) return own_slice(master_, options_.sharding.optimizer);
+    return own_slice(parameters_, options_.sharding.parameters);
+  }();
+  auto copy = at::empty({layout_.padded_count()}, slice.options());
   communicator_.all_gather(whole(slice), whole(copy)).wait();
-  return copy;
+  return copy.to(at::kFloat);
 }
 
-Span ParamGroup::whole(const at::Tensor& resident) const { return {data_of(resident), resident.numel(), at::kFloat}; }
+Span ParamGroup::whole(const at::Tensor& resident) const { return {data_of(resident), resident.numel(), resident.scalar_type()}; }
 
 at::Tensor ParamGroup::own_slice(const at::Tensor& resident, bool sharded) const {
   return sharded ? resident : resident.narrow(0, communicator_.rank() * layout_.slice_count(), layout_.slice_count());
+}
+
+// What this rank updates: its slice where the optimizer is sharded, else all.
+at::Tensor ParamGroup::updated_part(const at::Tensor& resident, bool sharded) const {
+  return options_.sharding.optimizer ? own_slice(resident, sharded) : resident;
 }
 
 void ParamGroup::point(at::Storage& storage, void* data) const {

@@ -1,8 +1,9 @@
 // A group's parameters on this rank: what is resident by the sharding, and the verbs gather, reshard, reduce, update,
 // publish. Weights are views that stay the same tensors for the whole run; only the memory behind them changes.
 //
-// Bytes resident, P = padded elements, N = ranks, fp32: parameters 4 P or 4 P / N, gradients 4 P or 4 P / N,
-// optimizer 4 P or 4 P / N per state.
+// Bytes resident, P = padded elements, N = ranks, e_p and e_r = bytes of the dtypes of parameters and gradients:
+// parameters e_p P, gradients e_r P, optimizer 4 P per state and 4 P for the master where parameters are not fp32; each
+// of them over N where it is sharded. A frozen group has parameters only.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -14,6 +15,7 @@
 #include "core/model.h"
 #include "zero/group_layout.h"
 #include "zero/optimizer.h"
+#include "zero/precision.h"
 #include "zero/sharding.h"
 
 namespace zerorun {
@@ -23,9 +25,15 @@ at::Tensor allocate_touched(Communicator& communicator, int64_t bytes);
 
 struct ParamGroupOptions {
   Sharding sharding;
+  Precision precision = {};
   at::Device device = at::kCPU;
   uint64_t seed = 0;
   int optimizer_states = 0;
+};
+
+// Where a micro-batch stands in its step.
+struct MicroBatchPlace {
+  bool first = true, last = true;
 };
 
 // A place in a slot buffer. `data` is null on the meta device.
@@ -39,7 +47,11 @@ class ParamGroup {
 
   const ParameterGroup& declaration() const { return declaration_; }
   const GroupLayout& layout() const { return layout_; }
-  // Leaves that require grad. Readable between gather (or always, if resident) and reshard.
+  bool trainable() const { return declaration_.trainable; }
+  int64_t gathered_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
+  int64_t gradient_slot_bytes() const { return layout_.padded_count() * options_.precision.gradient_slot_bytes(); }
+  int64_t reduce_scratch_bytes() const;
+  // Leaves that require grad, unless they are frozen. Readable between gather (or always, if resident) and reshard.
   const at::Tensor& weight(int parameter) const { return weights_[parameter]; }
 
   // Collective: starts the all-gather of the slices into `slot` and lets the weights point there. Sends (N-1) slices.
@@ -48,10 +60,11 @@ class ParamGroup {
 
   // Before the first part of a micro-batch's gradient: lets the weights' .grad point into `slot` where gradients pass
   // through one, and zeroes it; elsewhere into the resident gradient, which is zeroed for the first micro-batch of a step.
-  void open_gradients(Slot slot, bool first);
-  // Collective: starts the sum of the gradient over ranks, into what the sharding keeps resident, or onto it after the
-  // first micro-batch. The result is there when the Work has been waited for.
-  Work reduce(Span scratch, bool first);
+  void open_gradients(Slot slot, MicroBatchPlace place);
+  // After the last part of a micro-batch's gradient: what passed through a slot is converted to the dtype of the sum, and
+  // kept, or summed over ranks where the sharding sums each micro-batch. Collective where a sum starts: after the last
+  // micro-batch at the latest. The result is there when the Work has been waited for.
+  Work reduce(Span scratch, MicroBatchPlace place);
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
 
@@ -62,15 +75,20 @@ class ParamGroup {
   Work publish();
 
   enum class Content { parameters, gradients };
-  // Collective: the whole of the flat buffer, a copy of padded_count() elements charged to the caller's scope.
+  // Collective: the whole of the flat buffer as fp32, of the masters where there are any: a copy of padded_count() elements
+  // charged to the caller's scope.
   at::Tensor read_whole(Content content) const;
 
  private:
   void create_views();
   void initialise();
+  bool uses_gradient_slot() const;
+  void fill_parameters(const at::Tensor& flat, bool sharded) const;
   Span whole(const at::Tensor& resident) const;
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
-  void accumulate(Span summed, bool first);
+  at::Tensor updated_part(const at::Tensor& resident, bool sharded) const;
+  Span unsummed_gradient();
+  void accumulate(Span part, const at::Tensor& sum, bool first) const;
   void point(at::Storage& storage, void* data) const;
 
   const ParameterGroup& declaration_;
@@ -78,6 +96,7 @@ class ParamGroup {
   ParamGroupOptions options_;
   GroupLayout layout_;
   at::Tensor parameters_;           // flat, whole or own slice
+  at::Tensor master_;               // fp32, what the optimizer updates; the parameters themselves where they are fp32
   at::Tensor gradients_;            // flat, whole or own slice
   std::vector<at::Tensor> states_;  // flat, whole or own slice
   at::Storage weight_storage_;      // what the weights are views of

@@ -66,11 +66,13 @@ void plan_gradients(Schedule& schedule, const Model& model, bool slots) {
     const auto& visit = schedule.visits[v];
     if (!visit.backward && !model.unit(visit.unit).writes_gradients_in_forward()) continue;
     for (const int group : model.groups_of(visit.unit)) {
+      if (!model.groups()[group].trainable) continue;
       if (spans[group].group < 0) spans[group] = {group, v, v};
       spans[group].end = v;
     }
   }
   for (const auto& span : spans) {
+    if (span.group < 0) continue;
     schedule.visits[span.begin].open.push_back(span.group);
     schedule.visits[span.end].reduce.push_back(span.group);
     if (slots) schedule.gradients.push_back({span.group, span.begin, std::min(span.end + 1, last_visit)});
@@ -128,12 +130,14 @@ SlotPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<int64_t
 
 }  // namespace
 
-Schedule Schedule::training(const Model& model, Sharding sharding, int prefetch) {
+Schedule Schedule::training(const Model& model, Sharding sharding, bool gradient_slots, int prefetch) {
   ZR_CHECK(prefetch >= 0, "prefetch is {}, expected 0 or more", prefetch);
   Schedule schedule = evaluation(model, {}, prefetch);
-  for (int u = model.unit_count() - 1; u >= 0; --u) schedule.visits.push_back({u, /*backward=*/true, {}, {}, {}, {}, {}});
+  const int first = model.first_trainable_unit();
+  ZR_CHECK(first < model.unit_count(), "every parameter is frozen: there is nothing to train");
+  for (int u = model.unit_count() - 1; u >= first; --u) schedule.visits.push_back({u, /*backward=*/true, {}, {}, {}, {}, {}});
   if (sharding.parameters) plan_gathers(schedule, model, prefetch);
-  plan_gradients(schedule, model, sharding.gradients_use_slots());
+  plan_gradients(schedule, model, gradient_slots);
   return schedule;
 }
 

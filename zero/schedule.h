@@ -31,9 +31,10 @@ struct Schedule {
   std::vector<Lifetime> gathered;   // empty where parameters stay resident
   std::vector<Lifetime> gradients;  // slots of gradients on their way; empty where gradients stay resident
 
-  // Forward through all units, then backward. With sharded parameters the gathers run `prefetch` units ahead.
-  // A reduce runs while the next unit computes: a gradient slot lives one visit longer than its last use.
-  static Schedule training(const Model& model, Sharding sharding, int prefetch);
+  // Forward through all units, then backward to the first that has something to train. With sharded parameters the gathers
+  // run `prefetch` units ahead. A reduce runs while the next unit computes: a gradient slot lives one visit longer than its
+  // last use. REQUIRES a trainable parameter.
+  static Schedule training(const Model& model, Sharding sharding, bool gradient_slots, int prefetch);
   static Schedule evaluation(const Model& model, Sharding sharding, int prefetch);
 };
 

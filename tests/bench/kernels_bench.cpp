@@ -7,7 +7,7 @@
 #include "comm/rank_sum.h"
 #include "core/random.h"
 #include "core/threads.h"
-#include "zero/gradient_norm.h"
+#include "zero/flat_span.h"
 #include "zero/optimizer.h"
 
 namespace zerorun {
@@ -33,7 +33,7 @@ void copy(benchmark::State& state) {
 void update(benchmark::State& state, const Optimizer& optimizer, int64_t bytes_per_element) {
   std::vector<float> parameter(kCount, 1.0f), gradient(kCount, 0.01f);
   std::vector<std::vector<float>> states(optimizer.state_count(), std::vector<float>(kCount));
-  FlatSlice slice{.parameter = parameter.data(), .gradient = gradient.data(), .state = {}, .count = kCount, .decay_count = kCount / 2};
+  FlatSlice slice{.parameter = parameter.data(), .gradient = {gradient.data(), kCount}, .rounded = {}, .state = {}, .count = kCount, .decay_count = kCount / 2};
   for (size_t i = 0; i < states.size(); ++i) slice.state[i] = states[i].data();
   UpdateArguments arguments{.lr = 1e-3};
   for (auto _ : state) {
@@ -48,8 +48,8 @@ void sgd(benchmark::State& state) { update(state, *make_sgd({}), 12); }
 void sgd_with_momentum(benchmark::State& state) { update(state, *make_sgd({.momentum = 0.9}), 20); }
 
 void norm(benchmark::State& state) {
-  const std::vector<float> gradient(kCount, 0.01f);
-  for (auto _ : state) benchmark::DoNotOptimize(sum_of_squares(gradient.data(), kCount));
+  std::vector<float> gradient(kCount, 0.01f);
+  for (auto _ : state) benchmark::DoNotOptimize(sum_of_squares(Span{gradient.data(), kCount}));
   count_traffic(state, 4);
 }
 

@@ -69,6 +69,19 @@ TEST_P(OneTruth, SeveralMicroBatchesGiveTheSameBitsAtEveryStage) {
   }
 }
 
+TEST_P(OneTruth, RecomputeChangesNoBit) {
+  for (int ranks = 1; ranks <= 4; ++ranks) {
+    for (const int micro_batches : {1, 3}) {
+      auto test = make(0, ranks);
+      test.global_batch_size = 12 * micro_batches;
+      test.micro_batches = micro_batches;
+      const auto kept = train(test);
+      test.recompute = true;
+      for (test.stage = 0; test.stage <= 3; ++test.stage) EXPECT_EQ(first_difference(train(test), kept), "") << "stage " << test.stage << ", " << ranks << " ranks";
+    }
+  }
+}
+
 TEST_P(OneTruth, SeveralMicroBatchesAreOneBatch) {
   auto one = make(0, 1);
   one.global_batch_size = 36;

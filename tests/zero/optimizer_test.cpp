@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/threads.h"
+#include "zero/flat_span.h"
 #include "zero/gradient_norm.h"
 
 namespace zerorun {
@@ -22,6 +23,8 @@ std::vector<float> random_values(int64_t count, unsigned seed) {
   return values;
 }
 
+Span span_of(std::vector<float>& values) { return {values.data(), static_cast<int64_t>(values.size()), at::kFloat}; }
+
 struct State {
   std::vector<float> parameter, gradient, first, second;
 
@@ -29,7 +32,7 @@ struct State {
       : parameter(random_values(count, 1)), gradient(random_values(count, 2)), first(count, 0.0f), second(count, 0.0f) {}
 
   FlatSlice slice(int64_t begin, int64_t end, int64_t decay_end) {
-    return {parameter.data() + begin, gradient.data() + begin, {first.data() + begin, second.data() + begin}, end - begin,
+    return {parameter.data() + begin, {gradient.data() + begin, end - begin, at::kFloat}, {}, {first.data() + begin, second.data() + begin}, end - begin,
             std::clamp<int64_t>(decay_end - begin, 0, end - begin)};
   }
 };
@@ -137,17 +140,17 @@ TEST(Optimizer, SgdWithMomentumFollowsItsFormula) {
 }
 
 TEST(GradientNorm, IsTheSumOfSquaresInDouble) {
-  const auto values = random_values(100'003, 3);
+  auto values = random_values(100'003, 3);
   double expected = 0;
   for (const float value : values) expected += static_cast<double>(value) * value;
-  EXPECT_NEAR(sum_of_squares(values.data(), static_cast<int64_t>(values.size())), expected, 1e-9 * expected);
+  EXPECT_NEAR(sum_of_squares(span_of(values)), expected, 1e-9 * expected);
 }
 
 TEST(GradientNorm, HasTheSameBitsForAnyThreads) {
-  const auto values = random_values(100'003, 3);
-  const double one = sum_of_squares(values.data(), static_cast<int64_t>(values.size()));
+  auto values = random_values(100'003, 3);
+  const double one = sum_of_squares(span_of(values));
   set_compute_threads(3);
-  EXPECT_EQ(sum_of_squares(values.data(), static_cast<int64_t>(values.size())), one);
+  EXPECT_EQ(sum_of_squares(span_of(values)), one);
   set_compute_threads(1);
 }
 

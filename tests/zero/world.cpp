@@ -56,6 +56,9 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   EngineOptions options;
   options.sharding = Sharding::of_stage(test.stage, test.micro_batches, test.strict);
   options.micro_batches = test.micro_batches;
+  options.precision = test.precision;
+  options.loss_scaling = test.loss_scaling;
+  options.recompute = test.recompute;
   options.prefetch = test.prefetch;
   options.max_norm = test.max_norm;
   Engine engine(model, communicator, wrapped_optimizer ? *wrapped_optimizer : *plain_optimizer, ledger, options);
@@ -95,7 +98,9 @@ Batch CountedBatches::validation(int64_t first, int64_t count) const {
   return batch;
 }
 
-Model model_of(const TrainingCase& test) { return test.llama ? make_llama(*test.llama) : make_gpt2(test.config); }
+Model model_of(const TrainingCase& test) {
+  return (test.llama ? make_llama(*test.llama) : make_gpt2(test.config)).with_frozen(test.frozen);
+}
 
 int64_t vocabulary_of(const TrainingCase& test) { return test.llama ? test.llama->vocab_size : test.config.vocab_size; }
 

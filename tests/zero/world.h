@@ -69,6 +69,10 @@ struct TrainingCase {
   int prefetch = 1;
   int micro_batches = 1;
   bool strict = true;
+  Precision precision = {};
+  LossScaling loss_scaling = {};
+  bool recompute = false;
+  std::vector<std::string> frozen;
   int64_t steps = 5;
   int64_t global_batch_size = 12;
   int64_t seq_len = 37;
