@@ -40,6 +40,7 @@ void override_common(const Settings::Model& model, Config& config) {
 Gpt2Config gpt2_config(const Settings::Model& model) {
   auto config = preset_of<Gpt2Config>(model, find_gpt2_preset, gpt2_preset_names());
   override_common(model, config);
+  override_with(model.dropout, config.dropout);
   override_with(model.layer_norm_eps, config.layer_norm_eps);
   return config;
 }
@@ -67,6 +68,21 @@ CorpusOptions corpus_options(const Settings::Data& data) {
   return options;
 }
 
+at::ScalarType dtype_of(Settings::ParamDtype dtype) {
+  switch (dtype) {
+    case Settings::ParamDtype::fp32: return at::kFloat;
+    case Settings::ParamDtype::bf16: return at::kBFloat16;
+    case Settings::ParamDtype::fp16: return at::kHalf;
+  }
+  fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
+}
+
+LossScaling loss_scaling(const Settings::Precision& precision) {
+  if (precision.param_dtype != Settings::ParamDtype::fp16) return {};
+  const auto& fp16 = precision.fp16;
+  return {fp16.loss_scale, static_cast<int>(fp16.initial_scale_power), fp16.loss_scale_window, fp16.hysteresis, fp16.min_loss_scale};
+}
+
 }  // namespace
 
 Model make_model(const Settings& settings) {
@@ -77,11 +93,11 @@ Model make_model(const Settings& settings) {
   if (settings.model.family == Settings::Family::llama) {
     const auto config = llama_config(settings.model);
     check_length(config.max_position_embeddings);
-    return make_llama(config);
+    return make_llama(config).with_frozen(settings.model.frozen);
   }
   const auto config = gpt2_config(settings.model);
   check_length(config.max_position_embeddings);
-  return make_gpt2(config);
+  return make_gpt2(config).with_frozen(settings.model.frozen);
 }
 
 int64_t vocabulary_of(const Settings& settings) {
@@ -100,6 +116,10 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   options.micro_batches = micro_batches_of(settings, ranks);
   options.sharding = Sharding::of_stage(static_cast<int>(settings.zero_optimization.stage), options.micro_batches,
                                         settings.run.determinism == Settings::Determinism::strict);
+  options.precision.parameters = dtype_of(settings.precision.param_dtype);
+  options.precision.gradients = settings.precision.reduce_dtype == Settings::ReduceDtype::bf16 ? at::kBFloat16 : at::kFloat;
+  options.loss_scaling = loss_scaling(settings.precision);
+  options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
   options.max_norm = settings.training.max_norm;
   options.seed = static_cast<uint64_t>(settings.run.seed);
   return options;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <tuple>
 
 #include "core/error.h"
@@ -11,7 +12,8 @@ namespace zerorun {
 namespace {
 
 auto values_of(const Settings& s) {
-  return std::tie(s.run, s.model, s.data, s.training, s.optimizer, s.lr_scheduler, s.zero_optimization, s.comm, s.metrics, s.memory);
+  return std::tie(s.run, s.model, s.data, s.training, s.precision, s.optimizer, s.lr_scheduler, s.activation_checkpoint, s.zero_optimization,
+                  s.comm, s.metrics, s.memory);
 }
 
 std::string origin_of(const Settings& settings, const std::string& key) {
@@ -26,6 +28,7 @@ void check_family(const Settings::Model& model, std::vector<Contradiction>& foun
                                                         {"head_dim", model.head_dim.has_value(), true},
                                                         {"rms_norm_eps", model.rms_norm_eps.has_value(), true},
                                                         {"rope_theta", model.rope_theta.has_value(), true},
+                                                        {"dropout", model.dropout.has_value(), false},
                                                         {"layer_norm_eps", model.layer_norm_eps.has_value(), false}};
   for (const auto& [name, given, of_llama] : fields) {
     if (!given || of_llama == llama) continue;
@@ -110,8 +113,12 @@ std::string resolved_yaml(const Settings& settings) {
   std::string text = "# The configuration as it ran, each value with its origin.\n";
   std::string section;
   for (const Field& field : settings_schema()) {
-    if (field.section != section) text += fmt::format("{}:\n", section = field.section);
-    const std::string line = fmt::format("  {}: {}", field.name, field.write(settings));
+    const std::string indent(2 * (1 + std::count(field.section.begin(), field.section.end(), '.')), ' ');
+    if (field.section != section) {
+      section = field.section;
+      text += fmt::format("{}{}:\n", indent.substr(2), section.substr(section.rfind('.') + 1));
+    }
+    const std::string line = fmt::format("{}{}: {}", indent, field.name, field.write(settings));
     text += fmt::format("{:<44}  # {}\n", line, origin_of(settings, field.key()));
   }
   return text;

@@ -22,6 +22,9 @@ struct Settings {
   enum class OptimizerName { adamw, sgd };
   enum class Schedule { cosine, linear, constant };
   enum class Backend { automatic, mpi };
+  enum class ParamDtype { fp32, bf16, fp16 };
+  enum class ReduceDtype { fp32, bf16 };
+  enum class Checkpointing { none, full };
 
   struct Run {
     std::string name;  // default: the stem of the file
@@ -46,9 +49,11 @@ struct Settings {
     std::optional<int64_t> intermediate_size;
     std::optional<int64_t> max_position_embeddings;
     std::optional<bool> tie_word_embeddings;
+    std::optional<double> dropout;         // gpt2: of the embedding and of what is added to the residual stream
     std::optional<double> layer_norm_eps;  // gpt2
     std::optional<double> rms_norm_eps;    // llama
     std::optional<double> rope_theta;      // llama
+    std::vector<std::string> frozen;       // patterns of names
     bool operator==(const Model&) const = default;
   } model;
 
@@ -70,6 +75,20 @@ struct Settings {
     bool operator==(const Training&) const = default;
   } training;
 
+  struct Precision {
+    ParamDtype param_dtype = ParamDtype::fp32;
+    ReduceDtype reduce_dtype = ReduceDtype::fp32;
+    struct Fp16 {
+      double loss_scale = 0;  // 0: dynamic
+      int64_t initial_scale_power = 16;
+      int64_t loss_scale_window = 1000;  // steps
+      int64_t hysteresis = 2;
+      double min_loss_scale = 1;
+      bool operator==(const Fp16&) const = default;
+    } fp16;
+    bool operator==(const Precision&) const = default;
+  } precision;
+
   struct Optimizer {
     OptimizerName name = OptimizerName::adamw;
     double lr = 0;
@@ -86,6 +105,11 @@ struct Settings {
     double min_lr_factor = 0.1;
     bool operator==(const LrScheduler&) const = default;
   } lr_scheduler;
+
+  struct ActivationCheckpoint {
+    Checkpointing mode = Checkpointing::none;
+    bool operator==(const ActivationCheckpoint&) const = default;
+  } activation_checkpoint;
 
   struct ZeroOptimization {
     int64_t stage = 3;

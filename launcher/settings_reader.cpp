@@ -42,20 +42,25 @@ std::string read_text(const std::string& path) {
   return text;
 }
 
-std::vector<std::string> section_names() {
+// The keys and sections directly inside of `section`; those of the top where it is empty.
+std::vector<std::string> names_in(const std::string& section) {
+  const std::string prefix = section.empty() ? "" : section + ".";
   std::vector<std::string> names;
   for (const Field& field : settings_schema()) {
-    if (std::find(names.begin(), names.end(), field.section) == names.end()) names.push_back(field.section);
+    const std::string key = field.key();
+    if (!key.starts_with(prefix)) continue;
+    const std::string name = key.substr(prefix.size(), key.find('.', prefix.size()) - prefix.size());
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
   }
   return names;
 }
 
-std::vector<std::string> names_in(const std::string& section) {
-  std::vector<std::string> names;
-  for (const Field& field : settings_schema()) {
-    if (field.section == section) names.push_back(field.name);
-  }
-  return names;
+bool is_section(const std::string& key) { return !key.empty() && !names_in(key).empty(); }
+
+// The section that a key stands in; empty at the top.
+std::string section_of(const std::string& key) {
+  const size_t dot = key.rfind('.');
+  return dot == std::string::npos ? "" : key.substr(0, dot);
 }
 
 // Where the same name stands in another section, or else the nearest of `names`.
@@ -85,7 +90,9 @@ class Reader {
 
   std::string at(YamlPosition position) const { return fmt::format("{}:{}:{}", source_, position.line, position.column); }
   void report(YamlPosition position, std::string text) { problems_.emplace_back(position, std::move(text)); }
-  void read_section(const YamlEntry& section);
+  void read_entries(const YamlNode& mapping, const std::string& section);
+  void read_section(const YamlEntry& entry, const std::string& section);
+  bool is_broken(std::string key) const;
   void read_field(Settings& settings, const Field& field);
   void contradictions(Settings& settings);
   [[noreturn]] void fail_with_problems();
@@ -104,30 +111,20 @@ void Reader::read_document(const std::string& text) {
     const bool empty = document.root.kind == YamlNode::Kind::null;
     report(document.root.at, fmt::format("{} {}, expected a mapping of {}", source_,
                                          empty ? "is empty" : "holds " + describe(document.root),
-                                         fmt::join(section_names(), ", ")));
+                                         fmt::join(names_in(""), ", ")));
     fail_with_problems();
   }
-  for (const YamlEntry& section : document.root.entries) read_section(section);
+  read_entries(document.root, "");
 }
 
-void Reader::read_section(const YamlEntry& section) {
-  const std::vector<std::string> names = names_in(section.key);
-  if (names.empty()) {
-    report(section.at, fmt::format("{}: unknown key {}{}", at(section.at), section.key, suggestion(section.key, section_names())));
-    return;
-  }
-  if (section.value.kind == YamlNode::Kind::null) return;
-  if (section.value.kind != YamlNode::Kind::mapping) {
-    broken_.insert(section.key);
-    if (section.value.kind == YamlNode::Kind::invalid) return;
-    report(section.value.at, fmt::format("{}: {} is {}, expected a mapping of {}", at(section.value.at), section.key,
-                                         describe(section.value), fmt::join(names, ", ")));
-    return;
-  }
-  for (const YamlEntry& entry : section.value.entries) {
-    const std::string key = section.key + "." + entry.key;
+void Reader::read_entries(const YamlNode& mapping, const std::string& section) {
+  const std::vector<std::string> names = names_in(section);
+  for (const YamlEntry& entry : mapping.entries) {
+    const std::string key = section.empty() ? entry.key : section + "." + entry.key;
     if (std::find(names.begin(), names.end(), entry.key) == names.end()) {
       report(entry.at, fmt::format("{}: unknown key {}{}", at(entry.at), key, suggestion(entry.key, names)));
+    } else if (is_section(key)) {
+      read_section(entry, key);
     } else {
       const YamlPosition position = entry.value.kind == YamlNode::Kind::null ? entry.at : entry.value.at;
       values_[key] = {entry.value, at(position), position};
@@ -135,18 +132,26 @@ void Reader::read_section(const YamlEntry& section) {
   }
 }
 
+void Reader::read_section(const YamlEntry& entry, const std::string& section) {
+  if (entry.value.kind == YamlNode::Kind::null) return;
+  if (entry.value.kind == YamlNode::Kind::mapping) return read_entries(entry.value, section);
+  broken_.insert(section);
+  if (entry.value.kind == YamlNode::Kind::invalid) return;
+  report(entry.value.at, fmt::format("{}: {} is {}, expected a mapping of {}", at(entry.value.at), section, describe(entry.value),
+                                     fmt::join(names_in(section), ", ")));
+}
+
 void Reader::read_override(const Override& override) {
   const std::string where = fmt::format("--set {}", override.key);
-  const size_t dot = override.key.find('.');
-  const std::string section = override.key.substr(0, dot);
-  const std::string name = dot == std::string::npos ? "" : override.key.substr(dot + 1);
+  const std::string section = section_of(override.key);
   const std::vector<std::string> names = names_in(section);
-  if (names.empty()) {
-    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(section, section_names())));
-  } else if (dot == std::string::npos) {
-    report(kNowhere, fmt::format("{}: {} is a section, expected one of its keys, such as {}.{}", where, section, section, names[0]));
-  } else if (std::find(names.begin(), names.end(), name) == names.end()) {
-    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(name, names)));
+  if (is_section(override.key)) {
+    report(kNowhere, fmt::format("{}: {} is a section, expected one of its keys, such as {}.{}", where, override.key, override.key,
+                                 names_in(override.key)[0]));
+  } else if (names.empty()) {
+    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(section, names_in(""))));
+  } else if (std::find(names.begin(), names.end(), override.key.substr(section.empty() ? 0 : section.size() + 1)) == names.end()) {
+    report(kNowhere, fmt::format("{}: unknown key {}{}", where, override.key, suggestion(override.key.substr(override.key.rfind('.') + 1), names)));
   } else {
     YamlDocument document = parse_yaml(override.value);
     if (!document.problems.empty()) {
@@ -158,13 +163,21 @@ void Reader::read_override(const Override& override) {
   }
 }
 
+// A problem was reported for it, or for a section around it.
+bool Reader::is_broken(std::string key) const {
+  for (; !key.empty(); key = section_of(key)) {
+    if (broken_.contains(key)) return true;
+  }
+  return false;
+}
+
 void Reader::read_field(Settings& settings, const Field& field) {
   const std::string key = field.key();
   settings.origins[key] = "default";
   const auto found = values_.find(key);
   if (found == values_.end()) {
     if (!field.required) return;
-    if (broken_.contains(field.section)) return;
+    if (is_broken(field.section)) return;
     broken_.insert(key);
     report(kNowhere, fmt::format("{}: missing key {}, expected {}", source_, key, field.expected));
     return;
@@ -178,11 +191,8 @@ void Reader::read_field(Settings& settings, const Field& field) {
 }
 
 void Reader::contradictions(Settings& settings) {
-  const auto is_broken = [&](const std::string& key) {
-    return broken_.contains(key) || broken_.contains(key.substr(0, key.find('.')));
-  };
   for (const Contradiction& found : validate(settings)) {
-    if (std::any_of(found.keys.begin(), found.keys.end(), is_broken)) continue;
+    if (std::any_of(found.keys.begin(), found.keys.end(), [&](const auto& key) { return is_broken(key); })) continue;
     const auto given = std::find_if(found.keys.begin(), found.keys.end(), [&](const auto& key) { return values_.contains(key); });
     if (given == found.keys.end()) {
       report(kNowhere, fmt::format("{}: {}", source_, found.message));

@@ -13,7 +13,17 @@ constexpr int64_t kMostSequences = 65'536;
 constexpr int64_t kMostTokens = 1'048'576;  // of a sequence
 constexpr int64_t kMostWidth = 1'048'576;
 
-template <auto Group, auto Member, typename Kind>
+// A member of a member: Group, then Member, or with a group in between.
+template <auto First, auto... Rest>
+auto& member(auto& object) {
+  if constexpr (sizeof...(Rest) == 0) {
+    return object.*First;
+  } else {
+    return member<Rest...>(object.*First);
+  }
+}
+
+template <auto... Path, typename Kind>
 Field field(std::string section, std::string name, Kind kind, Presence presence = Presence::optional) {
   return {
       .section = std::move(section),
@@ -23,10 +33,10 @@ Field field(std::string section, std::string name, Kind kind, Presence presence 
       .read =
           [kind](Settings& settings, const YamlNode& node) {
             auto value = kind.parse(node);
-            if (value) settings.*Group.*Member = *std::move(value);
+            if (value) member<Path...>(settings) = *std::move(value);
             return value.has_value();
           },
-      .write = [kind](const Settings& settings) { return kind.write(settings.*Group.*Member); },
+      .write = [kind](const Settings& settings) { return kind.write(member<Path...>(settings)); },
       .hint = [kind](const YamlNode& node) { return kind.hint(node); },
   };
 }
@@ -58,15 +68,17 @@ void add_model(std::vector<Field>& fields) {
   fields.push_back(field<model, &Model::max_position_embeddings>("model", "max_position_embeddings",
                                                                  Maybe{"null", Integer(1, kMostTokens)}));
   fields.push_back(field<model, &Model::tie_word_embeddings>("model", "tie_word_embeddings", Maybe{"null", Flag{}}));
+  fields.push_back(field<model, &Model::dropout>("model", "dropout", Maybe{"null", Real(0, 1, false, true)}));
   fields.push_back(field<model, &Model::layer_norm_eps>("model", "layer_norm_eps", Maybe{"null", Real(0, 1, true)}));
   fields.push_back(field<model, &Model::rms_norm_eps>("model", "rms_norm_eps", Maybe{"null", Real(0, 1, true)}));
   fields.push_back(field<model, &Model::rope_theta>("model", "rope_theta", Maybe{"null", Real(0, 1e12, true)}));
+  fields.push_back(field<model, &Model::frozen>("model", "frozen", TextList("a list of patterns such as transformer.h.[0-3].*", /*may_be_empty=*/true)));
 }
 
 void add_data(std::vector<Field>& fields) {
   using Data = Settings::Data;
   constexpr auto data = &Settings::data;
-  fields.push_back(field<data, &Data::train>("data", "train", PathList{}, kRequired));
+  fields.push_back(field<data, &Data::train>("data", "train", TextList("a path, a glob or a list of them"), kRequired));
   fields.push_back(field<data, &Data::validation>("data", "validation", Split{}));
   fields.push_back(field<data, &Data::format>("data", "format", Choice<Settings::Format>{{"auto", "bytes", "tokens_uint16"}}));
 }
@@ -83,6 +95,22 @@ void add_training(std::vector<Field>& fields) {
   fields.push_back(field<training, &Training::max_norm>("training", "max_norm", Real(0, 1e9)));
   fields.push_back(field<training, &Training::eval_interval>("training", "eval_interval", Integer(0, kMostSteps)));
   fields.push_back(field<training, &Training::eval_batches>("training", "eval_batches", Integer(0, kMostSteps)));
+}
+
+void add_precision(std::vector<Field>& fields) {
+  using Precision = Settings::Precision;
+  using Fp16 = Precision::Fp16;
+  constexpr auto precision = &Settings::precision;
+  constexpr auto fp16 = &Precision::fp16;
+  constexpr double kLargestScale = 4294967296;  // 2^32
+  const char* inside = "precision.fp16";
+  fields.push_back(field<precision, &Precision::param_dtype>("precision", "param_dtype", Choice<Settings::ParamDtype>{{"fp32", "bf16", "fp16"}}));
+  fields.push_back(field<precision, &Precision::reduce_dtype>("precision", "reduce_dtype", Choice<Settings::ReduceDtype>{{"fp32", "bf16"}}));
+  fields.push_back(field<precision, fp16, &Fp16::loss_scale>(inside, "loss_scale", Real(0, kLargestScale)));
+  fields.push_back(field<precision, fp16, &Fp16::initial_scale_power>(inside, "initial_scale_power", Integer(0, 32)));
+  fields.push_back(field<precision, fp16, &Fp16::loss_scale_window>(inside, "loss_scale_window", Integer(1, kMostSteps)));
+  fields.push_back(field<precision, fp16, &Fp16::hysteresis>(inside, "hysteresis", Integer(1, 1000)));
+  fields.push_back(field<precision, fp16, &Fp16::min_loss_scale>(inside, "min_loss_scale", Real(0, kLargestScale, true)));
 }
 
 void add_optimizer(std::vector<Field>& fields) {
@@ -107,7 +135,10 @@ void add_engine(std::vector<Field>& fields) {
   using Comm = Settings::Comm;
   using Memory = Settings::Memory;
   constexpr auto zero = &Settings::zero_optimization;
+  using Checkpoint = Settings::ActivationCheckpoint;
   constexpr int64_t kWeek = 7 * 24 * 3600;
+  fields.push_back(field<&Settings::activation_checkpoint, &Checkpoint::mode>("activation_checkpoint", "mode",
+                                                                              Choice<Settings::Checkpointing>{{"none", "full"}}));
   fields.push_back(field<zero, &Zero::stage>("zero_optimization", "stage", Integer(0, 3)));
   fields.push_back(field<zero, &Zero::prefetch>("zero_optimization", "prefetch", Integer(0, 64)));
   fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
@@ -124,6 +155,7 @@ std::vector<Field> make_schema() {
   add_model(fields);
   add_data(fields);
   add_training(fields);
+  add_precision(fields);
   add_optimizer(fields);
   add_engine(fields);
   return fields;

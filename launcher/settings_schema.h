@@ -11,7 +11,7 @@
 namespace zerorun {
 
 struct Field {
-  std::string section;  // training
+  std::string section;  // training, or precision.fp16: a section inside of one
   std::string name;     // steps
   bool required;
   std::string expected;
@@ -23,7 +23,7 @@ struct Field {
   std::string key() const { return section + "." + name; }
 };
 
-// In the order in which they are written.
+// In the order in which they are written: a section inside of another follows its keys.
 const std::vector<Field>& settings_schema();
 
 }  // namespace zerorun

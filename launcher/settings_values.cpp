@@ -154,20 +154,20 @@ std::optional<std::string> FolderName::parse(const YamlNode& node) const {
   return name;
 }
 
-std::optional<std::vector<std::string>> PathList::parse(const YamlNode& node) const {
-  if (node.kind == YamlNode::Kind::sequence && node.items.empty()) return std::nullopt;
-  std::vector<std::string> paths;
+std::optional<std::vector<std::string>> TextList::parse(const YamlNode& node) const {
+  if (node.kind == YamlNode::Kind::sequence && node.items.empty() && !may_be_empty) return std::nullopt;
+  std::vector<std::string> texts;
   for (const YamlNode& item : node.kind == YamlNode::Kind::sequence ? node.items : std::vector{node}) {
-    const std::optional<std::string> path = Text().parse(item);
-    if (!path) return std::nullopt;
-    paths.push_back(*path);
+    const std::optional<std::string> text = Text().parse(item);
+    if (!text) return std::nullopt;
+    texts.push_back(*text);
   }
-  return paths;
+  return texts;
 }
 
-std::string PathList::write(const std::vector<std::string>& value) const {
+std::string TextList::write(const std::vector<std::string>& value) const {
   std::string text;
-  for (const std::string& path : value) text += (text.empty() ? "" : ", ") + write_text(path);
+  for (const std::string& each : value) text += (text.empty() ? "" : ", ") + write_text(each);
   return "[" + text + "]";
 }
 

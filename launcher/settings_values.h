@@ -90,10 +90,14 @@ struct FolderName : NoHint {
   std::string expected() const { return "a name without /, on one line"; }
 };
 
-struct PathList : NoHint {
+// One text, or a list of them.
+struct TextList : NoHint {
+  std::string what;
+  bool may_be_empty;
+  explicit TextList(std::string what, bool may_be_empty = false) : what(std::move(what)), may_be_empty(may_be_empty) {}
   std::optional<std::vector<std::string>> parse(const YamlNode& node) const;
   std::string write(const std::vector<std::string>& value) const;
-  std::string expected() const { return "a path, a glob or a list of them"; }
+  std::string expected() const { return what; }
 };
 
 // A path or a fraction. A path that looks like a number is written in quotes.

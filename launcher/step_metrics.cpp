@@ -10,6 +10,8 @@ std::string to_json(const StepMetrics& metrics) {
                                  {"tokens", metrics.tokens},       {"seconds", metrics.seconds},
                                  {"tokens_per_second", metrics.tokens_per_second()}};
   if (metrics.validation_loss) line["validation_loss"] = *metrics.validation_loss;
+  if (metrics.loss_scale) line["loss_scale"] = *metrics.loss_scale;
+  if (metrics.skipped) line["skipped"] = true;
   return line.dump();
 }
 

@@ -13,7 +13,9 @@ struct StepMetrics {
   double grad_norm = 0;  // before clipping
   int64_t tokens = 0;    // of this step, all ranks
   double seconds = 0;
-  std::optional<double> validation_loss;  // where one was taken after this step
+  std::optional<double> validation_loss = {};  // where one was taken after this step
+  std::optional<double> loss_scale = {};       // in fp16: that the step ran with
+  bool skipped = false;                        // in fp16: gradients overflowed, nothing was updated
 
   double tokens_per_second() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
 };

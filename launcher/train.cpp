@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "launcher/build.h"
 #include "launcher/command_line.h"
+#include "launcher/dtype_speed.h"
 #include "launcher/lr_schedule.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
@@ -67,6 +68,16 @@ struct Run {
   int micro_batches;
 };
 
+// A dtype for which this machine has no instructions saves memory and costs time.
+void warn_if_slow(const Precision& precision, std::ostream& out) {
+  if (precision.parameters == at::kFloat) return;
+  const double slowdown = slowdown_of(precision.parameters);
+  const bool bf16 = precision.parameters == at::kBFloat16;
+  if (slowdown > 1) {
+    out << fmt::format("warning: this machine computes {} {:.1f} times slower than fp32 (precision.param_dtype)\n\n", bf16 ? "bf16" : "fp16", slowdown);
+  }
+}
+
 bool validates_after(const Run& run, int64_t step) {
   const auto& training = run.settings.training;
   if (run.data.validation_windows() == 0) return false;
@@ -84,7 +95,14 @@ StepMetrics run_step(const Run& run, int64_t step) {
         micro_batches(run.data, step, run.micro_batches, training.micro_batch_size, run.communicator.rank(), run.communicator.size());
     result = run.engine.train_step(batches, lr);
   }
-  StepMetrics metrics{step + 1, result.loss, lr, result.gradient_norm, result.tokens, seconds_since(start), {}};
+  StepMetrics metrics{.step = step + 1,
+                      .loss = result.loss,
+                      .lr = lr,
+                      .grad_norm = result.gradient_norm,
+                      .tokens = result.tokens,
+                      .seconds = seconds_since(start),
+                      .skipped = result.skipped};
+  if (run.settings.precision.param_dtype == Settings::ParamDtype::fp16) metrics.loss_scale = result.loss_scale;
   if (validates_after(run, step + 1)) {
     metrics.validation_loss =
         evaluate_split(run.engine, run.communicator, run.data, training.micro_batch_size, training.eval_batches, run.ledger);
@@ -153,6 +171,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
         << prediction_table(report.memory) << std::endl;
   }
   refuse_if_over(settings, report.memory[session.rank()], session.local_size());
+  if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
 
   // the run folder is rank 0's
   const auto files = make_file_system();

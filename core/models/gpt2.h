@@ -14,6 +14,7 @@ struct Gpt2Config {
   int64_t max_position_embeddings = 1024;
   bool tie_word_embeddings = true;
   double layer_norm_eps = 1e-5;
+  double dropout = 0;  // of the embedding, and of what attention and feed-forward add to the residual stream; in training
 
   int64_t inner_size() const { return intermediate_size ? intermediate_size : 4 * hidden_size; }
 };

@@ -40,10 +40,14 @@ TEST(Settings, ReadEveryKeyOfTheSchema) {
   const Settings settings = read(R"(
 run: {name: n, dir: out/n, seed: 7, determinism: strict, device: cpu, threads: 2}
 model: {family: gpt2, preset: null, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 8,
-        intermediate_size: 512, max_position_embeddings: 64, tie_word_embeddings: false, layer_norm_eps: 1e-6}
+        intermediate_size: 512, max_position_embeddings: 64, tie_word_embeddings: false, layer_norm_eps: 1e-6, dropout: 0.25,
+        frozen: ["*.wte.*", "*bias"]}
 data: {train: [a.txt, "b/*.txt"], validation: 0.1, format: tokens_uint16}
 training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, max_norm: 0.5, eval_interval: 2, eval_batches: 0}
 optimizer: {name: SGD, lr: 0.5, betas: [0.8, 0.99], eps: 1e-7, weight_decay: 0, momentum: 0.5}
+precision: {param_dtype: fp16, reduce_dtype: bf16,
+            fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
+activation_checkpoint: {mode: full}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2}
 comm: {backend: mpi, timeout_seconds: 10m}
@@ -68,6 +72,11 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.run.threads, 2);
   EXPECT_EQ(settings.model.tie_word_embeddings, false);
   EXPECT_EQ(settings.model.layer_norm_eps, 1e-6);
+  EXPECT_EQ(settings.model.frozen, (std::vector<std::string>{"*.wte.*", "*bias"}));
+  EXPECT_EQ(settings.precision.param_dtype, Settings::ParamDtype::fp16);
+  EXPECT_EQ(settings.precision.fp16.initial_scale_power, 12);
+  EXPECT_EQ(settings.precision.fp16.min_loss_scale, 0.5);
+  EXPECT_EQ(settings.activation_checkpoint.mode, Settings::Checkpointing::full);
   EXPECT_EQ(settings.data.train, (std::vector<std::string>{"a.txt", "b/*.txt"}));
   EXPECT_EQ(std::get<double>(settings.data.validation), 0.1);
   EXPECT_EQ(settings.data.format, Settings::Format::tokens_uint16);
@@ -119,6 +128,8 @@ TEST(Settings, TheResolvedConfigurationReadsBackEqual) {
                                           {"optimizer.eps", "3e-310"},
                                           {"run.seed", "9223372036854775807"},
                                           {"run.threads", "3"},
+                                          {"model.frozen", R"(["*", "a, b"])"},
+                                          {"precision.fp16.min_loss_scale", "0.1"},
                                           {"memory.limit", "1048577"},
                                           {"comm.timeout_seconds", "2h"}});
   ASSERT_EQ(settings.data.train.size(), 8u);
@@ -128,11 +139,25 @@ TEST(Settings, TheResolvedConfigurationReadsBackEqual) {
   EXPECT_EQ(again.training.steps, 100);
 }
 
+TEST(Settings, ASectionInsideOfASectionReadsAndReportsAsAny) {
+  const auto complaint = [](const std::string& yaml, const std::vector<Override>& overrides = {}) {
+    return message_of(ErrorKind::configuration, [&] { read(kSmall + yaml, overrides); });
+  };
+  EXPECT_EQ(read(kSmall + std::string("precision: {fp16: {hysteresis: 7}}\n")).precision.fp16.hysteresis, 7);
+  EXPECT_EQ(read(kSmall, {{"precision.fp16.hysteresis", "7"}}).precision.fp16.hysteresis, 7);
+  EXPECT_EQ(read(kSmall + std::string("precision: {fp16: }\n")).precision.fp16.hysteresis, 2);
+  EXPECT_THAT(complaint("precision: {fp16: {hysteresys: 7}}\n"), testing::HasSubstr("6:20: unknown key precision.fp16.hysteresys (did you mean hysteresis?)"));
+  EXPECT_THAT(complaint("precision: {fp16: 3}\n"), testing::HasSubstr("precision.fp16 is 3, expected a mapping of loss_scale, "));
+  EXPECT_THAT(complaint("precision: {fp17: {hysteresis: 7}}\n"), testing::HasSubstr("unknown key precision.fp17 (did you mean fp16?)"));
+  EXPECT_THAT(complaint("", {{"precision.fp16", "3"}}), testing::HasSubstr("precision.fp16 is a section, expected one of its keys, such as precision.fp16.loss_scale"));
+}
+
 TEST(Settings, TheResolvedConfigurationShowsEachOrigin) {
   const std::string text = resolved_yaml(read(kSmall, {{"training.steps", "5"}}));
   EXPECT_THAT(text, testing::ContainsRegex("\n  steps: 5 +# --set training.steps\n"));
   EXPECT_THAT(text, testing::ContainsRegex("\n  lr: 0.001 +# [^\n]*small.yaml:5:17\n"));
   EXPECT_THAT(text, testing::ContainsRegex("\n  seed: 42 +# default\n"));
+  EXPECT_THAT(text, testing::ContainsRegex("\n  fp16:\n    loss_scale: 0 +# default\n"));
 }
 
 TEST(Settings, TheFingerprintFollowsEveryValueAndNoOrigin) {

@@ -1,0 +1,40 @@
+#include "launcher/dtype_speed.h"
+
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "core/memory.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int64_t kWidth = 192;
+constexpr int kRuns = 3;
+
+double seconds_of_product(const at::Tensor& a) {
+  const auto start = std::chrono::steady_clock::now();
+  at::mm(a, a);
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+double slowdown_of(at::ScalarType dtype) {
+  MemoryLedger ledger;
+  const MemoryScope scope(ledger, Category::workspace);
+  const auto wide = at::ones({kWidth, kWidth}), narrow = wide.to(dtype);
+  double best_wide = std::numeric_limits<double>::max(), best_narrow = best_wide;
+  for (int run = 0; run <= kRuns; ++run) {
+    const double of_wide = seconds_of_product(wide), of_narrow = seconds_of_product(narrow);
+    if (run == 0) continue;  // the first one prepares
+    best_wide = std::min(best_wide, of_wide);
+    best_narrow = std::min(best_narrow, of_narrow);
+  }
+  return best_narrow / best_wide;
+}
+
+}  // namespace zerorun
