@@ -6,7 +6,7 @@
 
 namespace zerorun::ops {
 
-// x [..., C], weight and bias [C] -> normalised x times weight plus bias. Saves x and two statistics per row.
+// x [..., C], contiguous, weight and bias [C] -> normalised x times weight plus bias. Saves x and two fp32 statistics per row.
 at::Tensor layer_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, double eps);
 
 // {x, layer_norm(x)}: where a residual stream forks. Its backward adds the two gradients of x in place, so that the

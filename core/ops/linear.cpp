@@ -1,11 +1,11 @@
 #include "core/ops/linear.h"
 
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/ops/column_sums.h"
 #include "core/ops/gradient.h"
+#include "core/ops/matrix_product.h"
 
 namespace zerorun::ops {
 namespace {
@@ -22,57 +22,66 @@ at::Tensor empty_output(const at::Tensor& x, int64_t width) {
   return at::empty(shape, x.options());
 }
 
+// What a gradient of a weight needs: nothing, where none of them is trained.
+at::Tensor if_trained(const at::Tensor& x, at::TensorList weights) {
+  for (const auto& weight : weights) {
+    if (weight.requires_grad()) return x;
+  }
+  return {};
+}
+
+at::Tensor input_of(const at::Tensor& gradient, const at::Tensor& weight_by_output) {
+  auto x_gradient = empty_output(gradient, weight_by_output.size(1));
+  multiply(rows(x_gradient), rows(gradient), weight_by_output);
+  return x_gradient;
+}
+
 struct Conv1d : torch::autograd::Function<Conv1d> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-    context->save_for_backward({x, weight, bias});
+    context->save_for_backward({if_trained(x, weight), weight, bias});
     const auto out = empty_output(x, weight.size(1));
-    auto out_rows = rows(out);
-    at::addmm_out(out_rows, bias, rows(x), weight);
+    multiply(rows(out), rows(x), weight, bias);
     return out;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &bias = saved[2];
-    const auto gradient = rows(gradients[0]);
-    auto bias_gradient = add_to_gradient(bias, [&](at::Tensor& sum) { sum.add_(gradient.sum(0)); });
-    auto weight_gradient = add_to_gradient(weight, [&](at::Tensor& sum) { sum.addmm_(rows(x).t(), gradient); });
+    const auto gradient = gradients[0].contiguous();
+    auto bias_gradient = add_to_gradient(bias, [&](at::Tensor& sum) { add_column_sums(gradient, sum); });
+    auto weight_gradient = add_to_gradient(weight, [&](at::Tensor& sum) { add_product(sum, rows(x).t(), rows(gradient)); });
     at::Tensor x_gradient;
-    if (context->needs_input_grad(0)) x_gradient = at::mm(gradient, weight.t()).view(x.sizes());
+    if (context->needs_input_grad(0)) x_gradient = input_of(gradient, weight.t());
     return {x_gradient, weight_gradient, bias_gradient};
   }
 };
 
 struct Linears : torch::autograd::Function<Linears> {
   static variable_list forward(AutogradContext* context, const at::Tensor& x, at::TensorList weights) {
-    variable_list saved{x}, outputs;
+    variable_list saved{if_trained(x, weights)}, outputs;
     saved.insert(saved.end(), weights.begin(), weights.end());
     context->save_for_backward(saved);
     for (const auto& weight : weights) {
       outputs.push_back(empty_output(x, weight.size(0)));
-      auto out_rows = rows(outputs.back());
-      at::mm_out(out_rows, rows(x), weight.t());
+      multiply(rows(outputs.back()), rows(x), weight.t());
     }
     return outputs;
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
-    const auto& x = saved[0];
     variable_list results{at::Tensor()};
-    at::Tensor x_gradient;
     for (size_t w = 0; w < gradients.size(); ++w) {
       const auto& weight = saved[w + 1];
-      const auto gradient = rows(gradients[w]);
-      results.push_back(add_to_gradient(weight, [&](at::Tensor& sum) { sum.addmm_(gradient.t(), rows(x)); }));
+      const auto gradient = gradients[w].contiguous();
+      results.push_back(add_to_gradient(weight, [&](at::Tensor& sum) { add_product(sum, rows(gradient).t(), rows(saved[0])); }));
       if (!context->needs_input_grad(0)) continue;
-      if (x_gradient.defined()) {
-        x_gradient.addmm_(gradient, weight);
+      if (results[0].defined()) {
+        add_product(rows(results[0]), rows(gradient), weight);
       } else {
-        x_gradient = at::mm(gradient, weight);
+        results[0] = input_of(gradient, weight);
       }
     }
-    if (x_gradient.defined()) results[0] = x_gradient.view(x.sizes());
     return results;
   }
 };

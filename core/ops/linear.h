@@ -1,4 +1,5 @@
-// Matrix products with weights. Both save x and add to the weights' gradients in place.
+// Matrix products with weights. All save x where a weight is trained, and add to the weights' gradients in place. Their memory is
+// that of matrix_product.h.
 #pragma once
 #include <ATen/core/Tensor.h>
 

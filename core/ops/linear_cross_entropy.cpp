@@ -3,14 +3,15 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/mm.h>
+#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/ops/gradient.h"
+#include "core/ops/matrix_product.h"
+#include "core/ops/number.h"
 #include "core/ops/softmax_rows.h"
 #include "core/unit.h"
 
@@ -29,22 +30,43 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
   }
 }
 
-// Losses of the chunk's rows; with gradient_scale != 0 the logits become the gradient of the logits.
-void losses_of(at::Tensor& logits, const at::Tensor& targets, at::Tensor& losses, double gradient_scale) {
-  if (logits.is_meta()) return;
-  const int64_t vocabulary = logits.size(1);
-  auto* logit = logits.data_ptr<float>();
+// What exists of the head at a time.
+struct Chunk {
+  at::Tensor logits;  // [rows, V]
+  at::Tensor losses;  // [rows], fp64
+  at::Tensor rows;    // of each thread one row in fp32, where the logits are not
+
+  Chunk(int64_t count, const at::Tensor& x, int64_t vocabulary) {
+    const MemoryScope workspace(Category::workspace);
+    logits = at::empty({count, vocabulary}, x.options());
+    losses = at::empty({count}, x.options().dtype(at::kDouble));
+    if (!is_reduced(x.scalar_type())) return;
+    rows = at::empty({std::min<int64_t>(at::get_num_threads(), count), vocabulary}, x.options().dtype(at::kFloat));
+  }
+};
+
+// Losses of the chunk's first rows; with gradient_scale != 0 the logits become the gradient of the logits.
+void losses_of(const Chunk& chunk, const at::Tensor& targets, double gradient_scale) {
+  if (chunk.logits.is_meta()) return;
+  const int64_t vocabulary = chunk.logits.size(1), row_bytes = vocabulary * chunk.logits.element_size();
+  const auto dtype = chunk.logits.scalar_type();
+  auto* logit = static_cast<char*>(chunk.logits.data_ptr());
   const auto* target = targets.const_data_ptr<int64_t>();
-  auto* loss = losses.data_ptr<double>();
-  at::parallel_for(0, logits.size(0), 1, [&](int64_t begin, int64_t end) {
+  auto* loss = chunk.losses.data_ptr<double>();
+  auto* buffers = chunk.rows.defined() ? chunk.rows.data_ptr<float>() : nullptr;
+  at::parallel_for(0, targets.size(0), 1, [&](int64_t begin, int64_t end) {
+    auto* buffer = buffers ? buffers + at::get_thread_num() * vocabulary : nullptr;
     for (int64_t i = begin; i < end; ++i) {
-      float* row = logit + i * vocabulary;
+      char* row = logit + i * row_bytes;
       if (target[i] == kIgnoredTarget) {
         loss[i] = 0;
-        std::fill(row, row + vocabulary, 0.0f);
-      } else {
-        loss[i] = softmax_cross_entropy_row(row, vocabulary, target[i], static_cast<float>(gradient_scale));
+        std::fill(row, row + row_bytes, 0);
+        continue;
       }
+      float* numbers = buffer ? buffer : reinterpret_cast<float*>(row);
+      if (buffer) widen_row(dtype, row, buffer, vocabulary);
+      loss[i] = softmax_cross_entropy_row(numbers, vocabulary, target[i], static_cast<float>(gradient_scale));
+      if (buffer && gradient_scale != 0) narrow_row(dtype, buffer, row, vocabulary);
     }
   });
 }
@@ -60,32 +82,24 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
                             double loss_scale, bool training) {
     const int64_t rows = x.size(0), vocabulary = weight.size(0);
-    const int64_t chunk = std::clamp<int64_t>(kChunkLogits / vocabulary, 1, rows);
+    const int64_t chunk_rows = std::clamp<int64_t>(kChunkLogits / vocabulary, 1, rows);
     auto sum = at::empty({}, x.options().dtype(at::kDouble));
     if (!sum.is_meta()) *sum.data_ptr<double>() = 0;
     if (!targets.is_meta()) check_targets(targets, vocabulary);
-    const auto dx = training ? at::empty_like(x) : at::Tensor();
-    auto dweight = training ? gradient_of(weight) : at::Tensor();
-    at::Tensor all_logits, all_losses;
-    {
-      const MemoryScope workspace(Category::workspace);
-      all_logits = at::empty({chunk, vocabulary}, x.options());
-      all_losses = at::empty({chunk}, sum.options());
-    }
+    const auto dx = training && x.requires_grad() ? at::empty_like(x) : at::Tensor();
+    const auto dweight = training && weight.requires_grad() ? gradient_of(weight) : at::Tensor();
+    const Chunk chunk(chunk_rows, x, vocabulary);
     // Without data the first chunk stands for all: none keeps anything.
-    for (int64_t begin = 0; begin < (x.is_meta() ? chunk : rows); begin += chunk) {
-      const int64_t count = std::min(chunk, rows - begin);
-      const auto part = x.narrow(0, begin, count);
-      auto logits = all_logits.narrow(0, 0, count), losses = all_losses.narrow(0, 0, count);
-      at::mm_out(logits, part, weight.t());
-      losses_of(logits, targets.narrow(0, begin, count), losses, training ? loss_scale : 0);
-      add_in_order(losses, sum);
-      if (!training) continue;
-      auto dpart = dx.narrow(0, begin, count);
-      at::mm_out(dpart, logits, weight);
-      dweight.addmm_(logits.t(), part);
+    for (int64_t begin = 0; begin < (x.is_meta() ? chunk_rows : rows); begin += chunk_rows) {
+      const int64_t count = std::min(chunk_rows, rows - begin);
+      const auto part = x.narrow(0, begin, count), logits = chunk.logits.narrow(0, 0, count);
+      multiply(logits, part, weight.t());
+      losses_of(chunk, targets.narrow(0, begin, count), training ? loss_scale : 0);
+      add_in_order(chunk.losses.narrow(0, 0, count), sum);
+      if (dx.defined()) multiply(dx.narrow(0, begin, count), logits, weight);
+      if (dweight.defined()) add_product(dweight, logits.t(), part);
     }
-    if (training) context->save_for_backward({dx, weight.grad().defined() ? at::Tensor() : dweight});
+    if (training) context->save_for_backward({dx, has_slot(weight) ? at::Tensor() : dweight});
     return sum;
   }
 
@@ -95,9 +109,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   }
 
   // Where the weight's gradient is summed: its own .grad inside the engine, else a fresh tensor that backward returns.
-  static at::Tensor gradient_of(const at::Tensor& weight) {
-    return weight.grad().defined() ? weight.grad() : at::zeros_like(weight);
-  }
+  static bool has_slot(const at::Tensor& weight) { return weight.is_leaf() && weight.grad().defined(); }
+  static at::Tensor gradient_of(const at::Tensor& weight) { return has_slot(weight) ? weight.grad() : at::zeros_like(weight); }
 };
 
 }  // namespace

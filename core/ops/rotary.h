@@ -5,8 +5,9 @@
 
 namespace zerorun::ops {
 
-// x [B, T, heads D], fp32, contiguous -> the same, each pair of position t turned by t theta^(-2 i / D). D is even.
-// Saves nothing. Angles are computed in fp64: no rounding grows with t. Workspace: T D / 2 sines and cosines.
-at::Tensor rotary(const at::Tensor& x, int64_t head_dim, double theta);
+// x [B, T, heads D], contiguous -> the same, each pair of row t turned by p theta^(-2 i / D) with position
+// p = first_position + t. D is even. Saves nothing. Angles are computed in fp64: no rounding grows with p. Workspace: T D sines
+// and cosines in fp32.
+at::Tensor rotary(const at::Tensor& x, int64_t head_dim, double theta, int64_t first_position = 0);
 
 }  // namespace zerorun::ops

@@ -1,33 +1,10 @@
 #include "core/ops/softmax_rows.h"
 
-#include <bit>
 #include <cmath>
-#include <limits>
 
-#define ZR_FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#include "core/ops/exponential.h"
 
 namespace zerorun::ops {
-namespace {
-
-// exp(x) for x <= 0, 2 ulp: 2^n times a polynomial on [-ln2/2, ln2/2] (Taylor to degree 7, ln2 split in two as Cody and
-// Waite do). NaN stays NaN; below -87 the result is 0 to within the smallest normal.
-inline float exp_of_non_positive(float x) {
-  const float clamped = x < -87.0f ? -87.0f : x;
-  const float n = std::floor(clamped * 1.44269504f + 0.5f);
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
-  float p = 1.0f / 5040;
-  p = p * r + 1.0f / 720;
-  p = p * r + 1.0f / 120;
-  p = p * r + 1.0f / 24;
-  p = p * r + 1.0f / 6;
-  p = p * r + 0.5f;
-  p = p * r + 1.0f;
-  p = p * r + 1.0f;
-  const auto exponent = static_cast<int32_t>(n) + 127;
-  return p * std::bit_cast<float>(exponent << 23);
-}
-
-}  // namespace
 
 ZR_FOR_EACH_CPU
 double softmax_cross_entropy_row(float* logits, int64_t count, int64_t target, float gradient_scale) {

@@ -4,7 +4,7 @@
 
 namespace zerorun::ops {
 
-// gate, up [...], fp32, contiguous -> silu(gate) * up. Saves both.
+// gate, up [...], contiguous -> silu(gate) * up. Saves both.
 at::Tensor swiglu(const at::Tensor& gate, const at::Tensor& up);
 
 }  // namespace zerorun::ops

@@ -1,0 +1,15 @@
+// Sums over the rows of a matrix: the gradients of vectors that every row uses. Rows are added in order in fp32, blocks of
+// them to each other, and the sum is added to the gradient once: the same bits for any number of threads.
+#pragma once
+#include <ATen/core/Tensor.h>
+
+namespace zerorun::ops {
+
+// sum[c] += sum over rows r of gradient[r, c]. gradient [..., C] is contiguous; both have the same dtype.
+void add_column_sums(const at::Tensor& gradient, at::Tensor& sum);
+
+// sum[c] += sum over rows r of gradient[r, c] (x[r, c] - mean[r]) scale[r]; mean may be undefined, for 0. Statistics are fp32.
+void add_normalised_column_sums(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& mean, const at::Tensor& scale,
+                                at::Tensor& sum);
+
+}  // namespace zerorun::ops

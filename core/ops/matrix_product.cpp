@@ -1,0 +1,122 @@
+#include "core/ops/matrix_product.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/native/CPUBlas.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/mm.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/memory.h"
+#include "core/ops/number.h"
+#include "core/ops/tile_packing.h"
+
+namespace zerorun::ops {
+namespace {
+
+namespace blas = at::native::cpublas;
+
+constexpr int64_t kMaxRows = 256, kMaxColumns = 256, kMaxDepth = 512;
+
+int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+PackedMatrix packed(const at::Tensor& matrix) {
+  ZR_CHECK(matrix.stride(0) == 1 || matrix.stride(1) == 1 || matrix.numel() == 0, "a matrix of strides {} and {}, expected one of them to be 1",
+           matrix.stride(0), matrix.stride(1));
+  return {static_cast<const char*>(matrix.const_data_ptr()), matrix.scalar_type(), matrix.stride(0), matrix.stride(1)};
+}
+
+// The product in tiles; scratch of a thread: sums, then a tile of each operand.
+class TiledProduct {
+ public:
+  TiledProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b)
+      : rows_(a.size(0)), columns_(b.size(1)), depth_(a.size(1)),
+        tile_rows_(std::min(kMaxRows, rows_)), tile_columns_(std::min(kMaxColumns, round_up(columns_, kStrip))),
+        tile_depth_(std::min(kMaxDepth, round_up(depth_, 2))),
+        row_tiles_((rows_ + tile_rows_ - 1) / tile_rows_), tiles_(row_tiles_ * ((columns_ + tile_columns_ - 1) / tile_columns_)) {
+    const MemoryScope workspace(Category::workspace);
+    const int64_t numbers = tile_rows_ * tile_columns_ + tile_depth_ * (tile_rows_ + tile_columns_);
+    scratch_ = at::empty({std::min<int64_t>(at::get_num_threads(), tiles_), numbers}, out.options().dtype(at::kFloat));
+  }
+
+  void run(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias, bool add) const {
+    if (out.is_meta()) return;
+    const bool in_bf16 = out.scalar_type() == at::kBFloat16 && blas::could_pack(at::kBFloat16);
+    const auto left = packed(a), right = packed(b);
+    StoredTile stored{out.scalar_type(), static_cast<char*>(out.data_ptr()), out.size(1), bias.defined() ? bias.const_data_ptr() : nullptr, add};
+    at::parallel_for(0, tiles_, 1, [&](int64_t begin, int64_t end) {
+      auto* sums = scratch_.data_ptr<float>() + at::get_thread_num() * scratch_.size(1);
+      for (int64_t tile = begin; tile < end; ++tile) {
+        const int64_t row = tile % row_tiles_ * tile_rows_, column = tile / row_tiles_ * tile_columns_;
+        const int64_t rows = std::min(tile_rows_, rows_ - row), columns = std::min(tile_columns_, columns_ - column);
+        if (in_bf16) {
+          multiply_in_bf16(left, right, row, column, rows, columns, sums);
+        } else {
+          multiply_in_fp32(left, right, row, column, rows, columns, sums);
+        }
+        store_tile(stored, sums, tile_columns_, row, column, rows, columns);
+      }
+      if (in_bf16) blas::brgemm_release();
+    });
+  }
+
+ private:
+  void multiply_in_fp32(const PackedMatrix& a, const PackedMatrix& b, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                        float* sums) const {
+    float *left = sums + tile_rows_ * tile_columns_, *right = left + tile_rows_ * tile_depth_;
+    for (int64_t k = 0; k < depth_; k += tile_depth_) {
+      const int64_t depth = std::min(tile_depth_, depth_ - k);
+      widen_tile(a, row, k, rows, depth, left, tile_depth_);
+      widen_tile(b, k, column, depth, columns, right, tile_columns_);
+      blas::brgemm(rows, columns, depth, tile_depth_, tile_columns_, tile_columns_, k > 0, left, right, sums);
+    }
+  }
+
+  void multiply_in_bf16(const PackedMatrix& a, const PackedMatrix& b, int64_t row, int64_t column, int64_t rows, int64_t columns,
+                        float* sums) const {
+    auto* left = reinterpret_cast<c10::BFloat16*>(sums + tile_rows_ * tile_columns_);
+    auto* right = left + tile_rows_ * tile_depth_;
+    for (int64_t k = 0; k < depth_; k += tile_depth_) {
+      const int64_t depth = std::min(tile_depth_, depth_ - k), even = round_up(depth, 2);
+      const bool in_place = a.column_stride == 1 && even == depth;
+      if (!in_place) copy_tile(a, row, k, rows, depth, left, tile_depth_);
+      const auto* from = in_place ? reinterpret_cast<const c10::BFloat16*>(a.data) + row * a.row_stride + k : left;
+      interleave_tile(b, k, column, depth, columns, right);
+      for (int64_t strip = 0; strip < columns; strip += kStrip) {
+        blas::brgemm(rows, std::min(kStrip, columns - strip), even, in_place ? a.row_stride : tile_depth_, kStrip, tile_columns_, k > 0, from,
+                     right + strip * even, sums + strip);
+      }
+    }
+  }
+
+  int64_t rows_, columns_, depth_;
+  int64_t tile_rows_, tile_columns_, tile_depth_;
+  int64_t row_tiles_, tiles_;
+  at::Tensor scratch_;
+};
+
+}  // namespace
+
+void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  auto to = out;
+  if (is_reduced(out.scalar_type())) {
+    TiledProduct(out, a, b).run(out, a, b, bias, /*add=*/false);
+  } else if (bias.defined()) {
+    at::addmm_out(to, bias, a, b);
+  } else {
+    at::mm_out(to, a, b);
+  }
+}
+
+void add_product(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  auto to = sum;
+  if (is_reduced(sum.scalar_type())) {
+    TiledProduct(sum, a, b).run(sum, a, b, {}, /*add=*/true);
+  } else {
+    to.addmm_(a, b);
+  }
+}
+
+}  // namespace zerorun::ops

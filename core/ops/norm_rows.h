@@ -1,0 +1,32 @@
+// Row kernels of layer norm and RMS norm: the latter is the former with a mean of 0 and no bias.
+#pragma once
+#include <c10/core/ScalarType.h>
+
+#include <cstdint>
+
+namespace zerorun::ops {
+
+// y = (x - mean) scale weight + bias for rows of `columns` numbers, where scale = 1 / sqrt(mean((x - mean)^2) + eps), from
+// two passes over the row. Statistics are fp32.
+struct NormRows {
+  c10::ScalarType dtype;
+  int64_t columns;
+  double eps;
+  const void *x, *weight, *bias;  // no bias: RMS norm
+  float *mean, *scale;            // one a row, written; RMS norm has no mean
+  void* y;
+};
+void normalise_rows(const NormRows& rows, int64_t begin, int64_t end);
+
+// dx from the gradient of y: with g = gradient weight and z = (x - mean) scale, scale (g - mean(g) - z mean(g z)), without
+// mean(g) for RMS norm; plus the row of `stream`.
+struct NormGradientRows {
+  c10::ScalarType dtype;
+  int64_t columns;
+  const void *gradient, *x, *weight, *stream;  // no stream: nothing is added
+  const float *mean, *scale;
+  void* dx;
+};
+void norm_gradient_rows(const NormGradientRows& rows, int64_t begin, int64_t end);
+
+}  // namespace zerorun::ops

@@ -1,0 +1,105 @@
+// Attention in every dtype and width against its formula, and its memory on cpu against meta.
+#include "core/ops/attention.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/core/expect_same.h"
+
+namespace zerorun::testing {
+namespace {
+
+class Attention : public ::testing::Test {
+ protected:
+  Attention() { at::manual_seed(4); }
+};
+
+Tensor plain_attention(const Tensor& query, const Tensor& key, const Tensor& value, int64_t head_dim) {
+  const int64_t rows = query.size(1), shared = query.size(2) / key.size(2);
+  const auto heads = [&](const Tensor& part) { return part.view({part.size(0), rows, -1, head_dim}).transpose(1, 2); };
+  const auto k = heads(key).repeat_interleave(shared, 1), v = heads(value).repeat_interleave(shared, 1);
+  auto scores = at::matmul(heads(query), k.transpose(-1, -2)) / std::sqrt(static_cast<double>(head_dim));
+  scores = scores.masked_fill(at::ones({rows, rows}, at::kBool).triu(1), -INFINITY).softmax(-1);
+  return at::matmul(scores, v).transpose(1, 2).reshape(query.sizes());
+}
+
+Tensor plain_packed(const Tensor& qkv, int64_t heads) {
+  const auto parts = qkv.chunk(3, -1);
+  return plain_attention(parts[0].contiguous(), parts[1].contiguous(), parts[2].contiguous(), parts[0].size(2) / heads);
+}
+
+TEST_F(Attention, InLowPrecisionIsSoftmaxOverThePast) {
+  for (const auto dtype : {at::kBFloat16, at::kHalf}) {
+    for (const int64_t rows : {1, 31, 64, 65, 200}) {
+      for (const int64_t head_dim : {8, 24, 80}) {
+        expect_same_in(dtype, {at::randn({2, rows, 9 * head_dim})}, [](const Tensors& t) { return ops::causal_attention(t[0], 3); },
+                       [](const Tensors& t) { return plain_packed(t[0], 3); }, 2);
+        if (rows == 1) continue;  // the gradient of a query is nothing but rounding
+        expect_same_in(dtype, {at::randn({2, rows, 6 * head_dim}), at::randn({2, rows, 2 * head_dim}), at::randn({2, rows, 2 * head_dim})},
+                       [&](const Tensors& t) { return ops::causal_attention(t[0], t[1], t[2], head_dim); },
+                       [&](const Tensors& t) { return plain_attention(t[0], t[1], t[2], head_dim); }, 2);
+      }
+    }
+  }
+}
+
+TEST_F(Attention, OfWideHeadsIsSoftmaxOverThePast) {
+  for (const int64_t head_dim : {257, 320, 1024}) {
+    for (const int64_t rows : {1, 31, 130, 200}) {
+      expect_same({at::randn({2, rows, 6 * head_dim})}, [](const Tensors& t) { return ops::causal_attention(t[0], 2); },
+                  [](const Tensors& t) { return plain_packed(t[0], 2); });
+      if (rows == 1) continue;
+      expect_same({at::randn({1, rows, 4 * head_dim}), at::randn({1, rows, 2 * head_dim}), at::randn({1, rows, 2 * head_dim})},
+                  [&](const Tensors& t) { return ops::causal_attention(t[0], t[1], t[2], head_dim); },
+                  [&](const Tensors& t) { return plain_attention(t[0], t[1], t[2], head_dim); });
+    }
+  }
+}
+
+TEST_F(Attention, InBlocksKeepsLargeScoresFinite) {
+  const auto qkv = (at::randn({1, 150, 3 * 16}) * 30).to(at::kBFloat16);
+  const auto out = ops::causal_attention(qkv, 1).to(at::kDouble), expected = plain_packed(qkv.to(at::kDouble), 1);
+  EXPECT_LE((out - expected).abs().max().item<double>(), 0x1p-7 * expected.abs().max().item<double>());
+}
+
+TEST_F(Attention, InBlocksLetsNotANumberThrough) {
+  auto qkv = at::randn({1, 150, 3 * 8}).to(at::kBFloat16);
+  qkv[0][140][3] = NAN;
+  const auto out = ops::causal_attention(qkv, 1);
+  EXPECT_TRUE(out[0][140].isnan().all().item<bool>());
+  EXPECT_FALSE(out[0].narrow(0, 0, 140).isnan().any().item<bool>());
+}
+
+TEST_F(Attention, BitsInBlocksDoNotDependOnTheNumberOfThreads) {
+  const auto qkv = at::randn({1, 200, 3 * 3 * 24}).to(at::kBFloat16), seed = at::randn({1, 200, 3 * 24}).to(at::kBFloat16);
+  Tensors results[2];
+  for (const int threads : {1, 2}) {
+    set_compute_threads(threads);
+    auto leaf = qkv.clone().requires_grad_();
+    const auto out = ops::causal_attention(leaf, 3);
+    torch::autograd::backward({out}, {seed});
+    results[threads - 1] = {out, leaf.grad()};
+  }
+  set_compute_threads(1);
+  for (size_t i = 0; i < 2; ++i) EXPECT_TRUE(at::equal(results[0][i], results[1][i]));
+}
+
+TEST_F(Attention, TakesOnMetaTheMemoryThatItTakesOnCpu) {
+  const auto expect = [](int64_t rows, int64_t heads, int64_t head_dim, at::ScalarType dtype) {
+    SCOPED_TRACE(::testing::Message() << rows << " rows, " << heads << " heads of " << head_dim);
+    expect_same_memory({{2, rows, 3 * heads * head_dim}}, [&](const Tensors& t) { return ops::causal_attention(t[0], heads); }, 1, dtype);
+    expect_same_memory({{1, rows, 2 * heads * head_dim}, {1, rows, heads * head_dim}, {1, rows, heads * head_dim}},
+                       [&](const Tensors& t) { return ops::causal_attention(t[0], t[1], t[2], head_dim); }, 3, dtype);
+  };
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    for (const int64_t rows : {1, 31, 200, 800}) {
+      for (const int64_t heads : {1, 3}) expect(rows, heads, 8, dtype);
+    }
+    for (const int64_t head_dim : {24, 64, 80, 128, 256, 257, 1024}) expect(200, 2, head_dim, dtype);
+  }
+}
+
+}  // namespace
+}  // namespace zerorun::testing
