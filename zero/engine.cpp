@@ -93,6 +93,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
     own.loss += run_passes({batch.tokens, batch.targets, Mode::train, per_token * scale, key}, place);
   }
   ++steps_;
+  gradient_scale_ = scale;
   for (const auto& group : groups_) group->share_gradients().wait();
   for (const auto& group : groups_) own.squared_norm += group->squared_gradient_norm();
   const StepSums sums = sum_over_ranks(communicator_, own);
@@ -221,6 +222,7 @@ void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content conten
     if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
     const MemoryScope scope(ledger_, Category::gathered);
     const auto whole = group->read_whole(content);
+    if (content == ParamGroup::Content::gradients) whole.div_(gradient_scale_);
     const auto& parameters = group->declaration().parameters;
     for (size_t p = 0; p < parameters.size(); ++p) {
       const int64_t offset = group->layout().offset(static_cast<int>(p));

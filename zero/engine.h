@@ -106,8 +106,9 @@ class Engine {
   std::vector<Work> gathers_;  // by group
   std::vector<Work> reduces_;  // in flight
   LossScaler scaler_;
-  int64_t steps_ = 0;    // trained
-  int64_t updates_ = 0;  // of them, not skipped
+  double gradient_scale_ = 1;  // of the gradients that the last step left
+  int64_t steps_ = 0;          // trained
+  int64_t updates_ = 0;        // of them, not skipped
 };
 
 }  // namespace zerorun

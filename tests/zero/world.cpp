@@ -69,6 +69,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
     const auto step_result = engine.train_step(micro_batches(batches, step, test.micro_batches, own, inner.rank(), test.ranks), test.lr);
     mine.losses.push_back(step_result.loss);
     mine.norms.push_back(step_result.gradient_norm);
+    mine.skipped.push_back(step_result.skipped);
     mine.gradients.push_back(read(engine, ParamGroup::Content::gradients));
   }
   mine.weights = read(engine, ParamGroup::Content::parameters);

@@ -92,6 +92,7 @@ using Values = std::map<std::string, std::vector<float>>;  // by name of the par
 // What a training leaves, from rank 0.
 struct TrainingResult {
   std::vector<double> losses, norms;
+  std::vector<bool> skipped;
   double validation_loss = 0;
   std::vector<Values> gradients;  // of each step, before clipping
   Values weights;                 // after the last step
