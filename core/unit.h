@@ -4,20 +4,37 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace zerorun {
 
+// Initial values that come from elsewhere than counters, e.g. from a module that a user's code fills (core/module_unit.h).
+// Thread-safe: ranks may be threads.
+class InitialValues {
+ public:
+  // What a source wants to find again when the next parameter of the group is filled. Freed after the last.
+  struct Kept {
+    virtual ~Kept() = default;
+  };
+  virtual ~InitialValues() = default;
+  // Elements [first, first + count) of the parameter: the same whoever asks, for whichever part. `kept` may be another's.
+  virtual void fill(uint64_t seed, int64_t first, int64_t count, float* out, std::shared_ptr<Kept>& kept) const = 0;
+};
+
 // How a fresh parameter is filled. Normal values come from counters (core/random.h): the same at every world size.
 struct Init {
-  enum class Kind { zeros, ones, normal };
+  enum class Kind { zeros, ones, normal, custom };
   Kind kind = Kind::zeros;
   double stddev = 0;
+  std::shared_ptr<const InitialValues> values{};  // custom
 
   static Init zeros() { return {}; }
   static Init ones() { return {Kind::ones, 0}; }
   static Init normal(double stddev) { return {Kind::normal, stddev}; }
+  static Init custom(std::shared_ptr<const InitialValues> values) { return {Kind::custom, 0, std::move(values)}; }
   bool operator==(const Init&) const = default;
 };
 

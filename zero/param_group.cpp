@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 14;
 constexpr int64_t kFillBlock = 4096;
+constexpr int64_t kSourceBlock = 1 << 16;
 
 void* data_of(const at::Tensor& tensor) { return tensor.is_meta() ? nullptr : tensor.data_ptr(); }
 
@@ -23,7 +24,7 @@ at::Tensor registered(Communicator& communicator, int64_t count, at::ScalarType 
   return allocate_touched(communicator, count * static_cast<int64_t>(c10::elementSize(dtype))).view(dtype);
 }
 
-// Elements [first, first + count) of a parameter.
+// Elements [first, first + count) of a parameter, from the counters.
 void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t count, float* out) {
   switch (parameter.init.kind) {
     case Init::Kind::zeros: std::fill_n(out, count, 0.0f); break;
@@ -31,6 +32,7 @@ void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t coun
     case Init::Kind::normal:
       fill_normal(out, first, count, seed, stream_of(parameter.name), static_cast<float>(parameter.init.stddev));
       break;
+    case Init::Kind::custom: break;
   }
 }
 
@@ -64,6 +66,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
     for (int i = 0; i < state_count; ++i) states_.push_back(state());
   }
   create_views();
+  const MemoryScope scope(ledger, Category::host);  // what initial values are made in
   initialise();
 }
 
@@ -95,20 +98,33 @@ void ParamGroup::initialise() {
   if (trainable() && options_.precision.has_master()) fill_parameters(master_, options_.sharding.optimizer);
 }
 
-// The whole group or this rank's slice of it.
+// The whole group or this rank's slice of it. What is drawn from counters is drawn in parallel; a source of values is asked for
+// one block after the other.
 void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
   const int64_t begin = sharded ? communicator_.rank() * layout_.slice_count() : 0, end = begin + flat.numel();
+  std::shared_ptr<InitialValues::Kept> kept;
   for (size_t p = 0; p < declaration_.parameters.size(); ++p) {
     const auto& parameter = declaration_.parameters[p];
     const int64_t offset = layout_.offset(static_cast<int>(p));
-    const int64_t first = std::max(begin, offset), last = std::min(end, offset + parameter.count());
-    at::parallel_for(first, std::max(first, last), kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
-      float block[kFillBlock];
-      for (int64_t at = task_begin; at < task_end; at += kFillBlock) {
-        const int64_t count = std::min(kFillBlock, task_end - at);
-        fill(parameter, options_.seed, at - offset, count, block);
+    const int64_t first = std::max(begin, offset), last = std::max(first, std::min(end, offset + parameter.count()));
+    const auto in_blocks = [&](int64_t from, int64_t to, int64_t size, float* block, const auto& values) {
+      for (int64_t at = from; at < to; at += size) {
+        const int64_t count = std::min(size, to - at);
+        values(at - offset, count, block);
         write_block(block, whole(flat), at - begin, count);
       }
+    };
+    if (parameter.init.values) {
+      std::vector<float> block(kSourceBlock);
+      in_blocks(first, last, kSourceBlock, block.data(), [&](int64_t element, int64_t count, float* out) {
+        parameter.init.values->fill(options_.seed, element, count, out, kept);
+      });
+      continue;
+    }
+    at::parallel_for(first, last, kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
+      float block[kFillBlock];
+      in_blocks(task_begin, task_end, kFillBlock, block,
+                [&](int64_t element, int64_t count, float* out) { fill(parameter, options_.seed, element, count, out); });
     });
   }
 }
