@@ -10,7 +10,7 @@
 namespace zerorun {
 
 MpiCommunicator::MpiCommunicator(MpiSession& session) : rank_(session.rank()), size_(session.size()) {
-  worker_.submit([this] { transport_ = std::make_unique<MpiTransport>(abandoned_); }).wait();
+  worker_.submit([this, &session] { transport_ = std::make_unique<MpiTransport>(session.communicator(), abandoned_); }).wait();
 }
 
 MpiCommunicator::~MpiCommunicator() {

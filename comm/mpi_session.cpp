@@ -20,22 +20,30 @@ std::string timeout_message(double seconds) {
       rank ? rank : "0", seconds);
 }
 
-// Returns whether MPI was initialised here.
-bool initialise() {
+bool is_initialised() {
   int initialised = 0;
   MPI_Initialized(&initialised);
+  return initialised != 0;
+}
+
+void check_thread_level() {
   int provided = MPI_THREAD_SINGLE;
-  if (initialised) {
-    MPI_Query_thread(&provided);
-  } else {
-    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
-  }
+  MPI_Query_thread(&provided);
   if (provided < MPI_THREAD_MULTIPLE) {
-    fail(ErrorKind::configuration, "MPI provides thread level {}, expected MPI_THREAD_MULTIPLE ({}); use an MPI built with it",
+    fail(ErrorKind::configuration,
+         "MPI provides thread level {}, expected MPI_THREAD_MULTIPLE ({}); ask MPI_Init_thread for it, or use an MPI built with it",
          provided, static_cast<int>(MPI_THREAD_MULTIPLE));
   }
+}
+
+// Returns whether MPI was initialised here.
+bool initialise() {
+  const bool here = !is_initialised();
+  int provided = MPI_THREAD_SINGLE;
+  if (here) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  check_thread_level();
   MPI_Barrier(MPI_COMM_WORLD);
-  return !initialised;
+  return here;
 }
 
 }  // namespace
@@ -46,8 +54,13 @@ MpiSession::MpiSession(double timeout_seconds, std::function<void(std::string)> 
     const Watchdog watchdog(timeout_seconds, [&] { on_timeout(timeout_message(timeout_seconds)); });
     owns_mpi_ = initialise();
   }
-  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
-  MPI_Comm_size(MPI_COMM_WORLD, &size_);
+  communicator_ = MPI_Comm_c2f(MPI_COMM_WORLD);
+  find_neighbours();
+}
+
+MpiSession::MpiSession(int communicator) : communicator_(communicator) {
+  ZR_CHECK(is_initialised(), "a session over a communicator of the caller's, but MPI is not initialised; call MPI_Init_thread first");
+  check_thread_level();
   find_neighbours();
 }
 
@@ -62,8 +75,11 @@ void MpiSession::abort(int exit_code) {
 }
 
 void MpiSession::find_neighbours() {
+  const MPI_Comm all = MPI_Comm_f2c(communicator_);
+  MPI_Comm_rank(all, &rank_);
+  MPI_Comm_size(all, &size_);
   MPI_Comm local = MPI_COMM_NULL;
-  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
+  MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
   MPI_Comm_rank(local, &local_rank_);
   MPI_Comm_size(local, &local_size_);
   MPI_Comm_free(&local);
@@ -71,6 +87,15 @@ void MpiSession::find_neighbours() {
   int length = 0;
   MPI_Get_processor_name(name, &length);
   host_.assign(name, static_cast<size_t>(length));
+}
+
+// OpenMPI goes on after a comma with its packager and build; the first words tell it.
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING];
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string version(text, static_cast<size_t>(length));
+  return version.substr(0, version.find_first_of(",\n"));
 }
 
 }  // namespace zerorun

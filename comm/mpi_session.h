@@ -1,4 +1,5 @@
-// MPI for the life of this object, and who this process is in it. Started without mpirun it is a group of one.
+// MPI for the life of this object, and who this process is in it. Started without mpirun it is a group of one. Built without
+// MPI (no_mpi.cpp) it is always one, and more are an error.
 #pragma once
 #include <functional>
 #include <string>
@@ -13,6 +14,10 @@ class MpiSession {
   // When the caller has initialised MPI already it is used, and not finalised. Error of kind configuration when MPI does
   // not provide MPI_THREAD_MULTIPLE. REQUIRES: one session at a time, in the thread that will destroy it.
   MpiSession(double timeout_seconds, std::function<void(std::string)> on_timeout);
+  // For a program that has its own MPI: the ranks are those of the communicator MPI_Comm_f2c(communicator), all of them or
+  // some. REQUIRES that the caller has initialised MPI, with MPI_THREAD_MULTIPLE, and keeps the communicator until the
+  // session is gone; nothing is finalised here. Collective over the communicator. Errors as above.
+  explicit MpiSession(int communicator);
   // Waits for all ranks (MPI_Finalize). When an exception unwinds it, it does not: the others would hang with it, and the
   // exit of a process that did not finalise makes mpirun end them. abort() is the ordered way.
   ~MpiSession();
@@ -26,13 +31,17 @@ class MpiSession {
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
 
-  // Ends all ranks at once; mpirun returns `exit_code`. Print and flush first.
+  // As MPI_Comm_c2f gives it: this header brings no mpi.h.
+  int communicator() const { return communicator_; }
+
+  // Ends all ranks at once, also those of the caller's that are not in the session; mpirun returns `exit_code`. Print and flush first.
   [[noreturn]] void abort(int exit_code);
 
  private:
   void find_neighbours();
 
   bool owns_mpi_ = false;
+  int communicator_ = 0;
   int exceptions_at_start_ = 0;
   int rank_ = 0;
   int size_ = 1;
@@ -40,5 +49,8 @@ class MpiSession {
   int local_size_ = 1;
   std::string host_;
 };
+
+// The MPI that this process runs on, e.g. "Open MPI v4.1.4"; empty where zerorun was built without. Needs no session.
+std::string mpi_library();
 
 }  // namespace zerorun

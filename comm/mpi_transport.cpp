@@ -110,8 +110,8 @@ void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_
   }
 }
 
-MpiTransport::MpiTransport(const std::atomic<bool>& abandoned) : abandoned_(abandoned) {
-  check_mpi(MPI_Comm_dup(MPI_COMM_WORLD, &communicator_), "MPI_Comm_dup");
+MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned) : abandoned_(abandoned) {
+  check_mpi(MPI_Comm_dup(MPI_Comm_f2c(communicator), &communicator_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
   check_mpi(MPI_Comm_size(communicator_, &size_), "MPI_Comm_size");

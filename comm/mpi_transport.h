@@ -40,9 +40,9 @@ class MpiMessages {
 
 class MpiTransport {
  public:
-  // A duplicate of MPI_COMM_WORLD that returns errors. Collective. `abandoned` becomes true when it must not wait for
+  // A duplicate of MPI_Comm_f2c(communicator) that returns errors. Collective. `abandoned` becomes true when it must not wait for
   // peers any more. REQUIRES: `abandoned` outlives it.
-  explicit MpiTransport(const std::atomic<bool>& abandoned);
+  MpiTransport(int communicator, const std::atomic<bool>& abandoned);
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;

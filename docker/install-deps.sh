@@ -14,7 +14,7 @@ WHEELS=("torch==$TORCH_VERSION" "nvidia-cuda-cupti==13.0.85" "nvidia-cuda-runtim
 RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9)
 BUILD=(ca-certificates g++ cmake ninja-build pkg-config ccache git python3 python3-pip libopenmpi-dev openmpi-bin
        libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev libgtest-dev libgmock-dev
-       libbenchmark-dev)
+       libbenchmark-dev python3-jsonschema python3-yaml)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
 

@@ -1,5 +1,8 @@
 #include "launcher/command_line.h"
 
+#include <fmt/ranges.h>
+
+#include <algorithm>
 #include <boost/program_options.hpp>
 
 #include "core/error.h"
@@ -41,14 +44,38 @@ Override parse_override(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-// `FILE`, `train FILE` or `plan FILE`.
+struct NamedCommand {
+  const char* name;
+  Command command;
+  bool takes_file;
+};
+constexpr NamedCommand kCommands[] = {
+    {"train", Command::train, true}, {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
+
+const NamedCommand* find_command(const std::string& word) {
+  const auto found = std::find_if(std::begin(kCommands), std::end(kCommands), [&](const auto& named) { return word == named.name; });
+  return found == std::end(kCommands) ? nullptr : found;
+}
+
+std::vector<std::string> command_names() {
+  std::vector<std::string> names;
+  for (const auto& named : kCommands) names.push_back(named.name);
+  return names;
+}
+
+// `FILE`, `train FILE`, `plan FILE`, `schema` or `env`.
 void read_words(std::vector<std::string> words, CommandLine& line) {
-  line.command = Command::train;
-  if (!words.empty() && (words.front() == "train" || words.front() == "plan")) {
-    if (words.front() == "plan") line.command = Command::plan;
+  const auto* named = words.empty() ? nullptr : find_command(words.front());
+  line.command = named ? named->command : Command::train;
+  if (named) {
     words.erase(words.begin());
   } else if (words.size() > 1) {
-    fail_usage("unknown command {}{}, expected train or plan", words.front(), did_you_mean(words.front(), {"train", "plan"}));
+    fail_usage("unknown command {}{}, expected {}", words.front(), did_you_mean(words.front(), command_names()),
+               fmt::join(command_names(), ", "));
+  }
+  if (named && !named->takes_file) {
+    if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
+    return;
   }
   if (words.empty()) fail_usage("missing the configuration: zerorun train.yaml");
   if (words.size() > 1) fail_usage("one configuration at a time, found {} and {}", words[0], words[1]);
@@ -56,15 +83,23 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
 }
 
 void read_ranks(const po::variables_map& given, CommandLine& line) {
+  line.ranks = given["ranks"].as<int>();
+  if (line.ranks < 1 || line.ranks > kMostRanks) fail_usage("--ranks is {}, expected 1 to {}", line.ranks, kMostRanks);
+}
+
+// Options that do not belong to the command are errors.
+void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
-    if (line.json) fail_usage("--json belongs to zerorun plan; a training writes report.json into its run folder");
-    return;
+    if (line.json) fail_usage("--json belongs to zerorun plan and env; a training writes report.json into its run folder");
+  } else if (line.command == Command::plan) {
+    if (!has_ranks) fail_usage("zerorun plan needs --ranks N");
+  } else {
+    if (has_ranks) fail_usage("--ranks belongs to zerorun plan");
+    if (given.count("set") != 0) fail_usage("--set belongs to zerorun train and plan, which read a configuration");
+    if (line.json && line.command == Command::schema) fail_usage("zerorun schema prints JSON, without --json");
   }
-  if (!has_ranks) fail_usage("zerorun plan needs --ranks N");
-  line.ranks = given["ranks"].as<int>();
-  if (line.ranks < 1 || line.ranks > kMostRanks) fail_usage("--ranks is {}, expected 1 to {}", line.ranks, kMostRanks);
 }
 
 template <typename T>
@@ -82,7 +117,8 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   if (given["version"].as<bool>()) return line;
   line.json = given["json"].as<bool>();
   read_words(option<std::vector<std::string>>(given, "words"), line);
-  read_ranks(given, line);
+  check_options(given, line);
+  if (line.command == Command::plan) read_ranks(given, line);
   for (const std::string& text : option<std::vector<std::string>>(given, "set")) line.overrides.push_back(parse_override(text));
   return line;
 }
@@ -92,11 +128,13 @@ std::string help_text() {
 
   mpirun -np 8 zerorun train.yaml        train; `zerorun train train.yaml` is the same
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
+  zerorun schema                         the JSON Schema of the file, for editors and checks
+  zerorun env [--json]                   what a report of a problem should say of this machine and build
 
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
   --ranks N         plan: the number of ranks
-  --json            plan: print JSON
+  --json            plan, env: print JSON
   --help, -h        this text
   --version         the version
 

@@ -8,13 +8,13 @@
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, plan, help, version };
+  enum class Command { train, plan, schema, env, help, version };
 
   Command command = Command::help;
   std::string config;
   std::vector<Override> overrides;  // in the order given
   int ranks = 0;                    // plan only
-  bool json = false;                // plan only
+  bool json = false;                // plan and env
 };
 
 // `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line

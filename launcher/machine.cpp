@@ -83,10 +83,15 @@ std::optional<std::string> cgroup_path(const std::string& root, const std::strin
   return std::nullopt;
 }
 
-std::optional<int64_t> left_in(const std::string& folder, const CgroupFiles& files) {
+std::optional<int64_t> limit_of(const std::string& folder, const CgroupFiles& files) {
   const std::optional<int64_t> limit = number_in(folder + "/" + files.limit);
   constexpr int64_t kNoLimit = int64_t{1} << 62;  // v1 writes the largest multiple of a page
-  if (!limit || *limit >= kNoLimit) return std::nullopt;
+  return limit && *limit < kNoLimit ? limit : std::nullopt;
+}
+
+std::optional<int64_t> left_in(const std::string& folder, const CgroupFiles& files) {
+  const std::optional<int64_t> limit = limit_of(folder, files);
+  if (!limit) return std::nullopt;
   const int64_t usage = number_in(folder + "/" + files.usage).value_or(0);
   const int64_t cache = number_after(folder + "/memory.stat", files.cache).value_or(0);
   return *limit - std::max<int64_t>(usage - cache, 0);
@@ -94,12 +99,12 @@ std::optional<int64_t> left_in(const std::string& folder, const CgroupFiles& fil
 
 // A limit of any cgroup from the process's own up to the mount binds. In a container the path may be the host's, of
 // which only the mount itself is visible.
-void consider_cgroup(const std::string& root, const CgroupFiles& files, SmallestBound& bound) {
+void consider_cgroup(const std::string& root, const CgroupFiles& files, decltype(left_in)& bytes_of, SmallestBound& bound) {
   std::optional<std::string> path = cgroup_path(root, files.controller);
   if (!path) return;
   while (true) {
     while (path->ends_with("/")) path->pop_back();
-    bound.consider(left_in(root + files.mount + *path, files), "the cgroup's memory limit");
+    bound.consider(bytes_of(root + files.mount + *path, files), "the cgroup's memory limit");
     if (path->empty()) return;
     const size_t parent = path->rfind('/');
     path->resize(parent == std::string::npos ? 0 : parent);
@@ -135,9 +140,16 @@ MemoryAtHand memory_at_hand(const std::string& root) {
   const std::optional<int64_t> available = number_after(meminfo, "MemAvailable:");
   if (!available) fail(ErrorKind::io, "cannot read MemAvailable from {}", meminfo);
   bound.consider(*available * 1024, "MemAvailable");
-  consider_cgroup(root, kCgroupV1, bound);
-  consider_cgroup(root, kCgroupV2, bound);
+  consider_cgroup(root, kCgroupV1, left_in, bound);
+  consider_cgroup(root, kCgroupV2, left_in, bound);
   return *bound.smallest();
+}
+
+std::optional<int64_t> cgroup_memory_limit(const std::string& root) {
+  SmallestBound bound;
+  consider_cgroup(root, kCgroupV1, limit_of, bound);
+  consider_cgroup(root, kCgroupV2, limit_of, bound);
+  return bound.smallest() ? std::optional(bound.smallest()->bytes) : std::nullopt;
 }
 
 std::optional<MemoryAtHand> memory_at_hand_of_process(const std::string& root) {

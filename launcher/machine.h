@@ -16,6 +16,9 @@ struct MemoryAtHand {
 // /proc and /sys. Throws Error(io) when /proc/meminfo cannot be read.
 MemoryAtHand memory_at_hand(const std::string& root = "");
 
+// The smallest memory limit of the process's cgroup and of those above it, bytes; none without one. `root` as above.
+std::optional<int64_t> cgroup_memory_limit(const std::string& root = "");
+
 // What is left of RLIMIT_AS and RLIMIT_DATA: each process has its own. Nothing without such a limit.
 std::optional<MemoryAtHand> memory_at_hand_of_process(const std::string& root = "");
 

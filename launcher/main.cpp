@@ -13,6 +13,8 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "launcher/command_line.h"
+#include "launcher/environment.h"
+#include "launcher/json_schema.h"
 #include "launcher/plan.h"
 #include "launcher/signals.h"
 #include "launcher/train.h"
@@ -101,6 +103,8 @@ int run(int argc, char** argv) {
     case CommandLine::Command::help: std::cout << help_text(); break;
     case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; break;
     case CommandLine::Command::plan: plan(line, std::cout); break;
+    case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
+    case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train: break;
   }
   check_standard_output();

@@ -30,6 +30,7 @@ Field field(std::string section, std::string name, Kind kind, Presence presence 
       .name = std::move(name),
       .required = presence == kRequired,
       .expected = kind.expected(),
+      .schema = kind.schema(),
       .read =
           [kind](Settings& settings, const YamlNode& node) {
             auto value = kind.parse(node);

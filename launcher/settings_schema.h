@@ -1,4 +1,4 @@
-// The one declaration of the configuration's keys: reader, resolved YAML and suggestions all come from it.
+// The one declaration of the configuration's keys: reader, resolved YAML, JSON Schema and suggestions all come from it.
 #pragma once
 #include <functional>
 #include <optional>
@@ -15,6 +15,7 @@ struct Field {
   std::string name;     // steps
   bool required;
   std::string expected;
+  std::string schema;  // JSON Schema of its values, as JSON
   // False when the node is no such value; the member is then as it was.
   std::function<bool(Settings&, const YamlNode&)> read;
   std::function<std::string(const Settings&)> write;

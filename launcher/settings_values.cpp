@@ -84,6 +84,13 @@ bool looks_like_number(const std::string& text) {
   return spelt && starts;
 }
 
+// Whole numbers within the limits, or a text with a unit, whose value only the reader checks.
+template <typename Limits>
+std::string schema_of_measure(const Limits& limits, const char* units) {
+  return fmt::format(R"({{"anyOf": [{}, {{"type": "string", "pattern": "^[+]?[0-9]+([.][0-9]+)? ?({})$"}}]}})",
+                     Integer(limits.least, limits.most).schema(), units);
+}
+
 std::string in_quotes(const std::string& text) {
   std::string quoted = "\"";
   for (const char c : text) {
@@ -104,6 +111,10 @@ std::optional<int64_t> Integer::parse(const YamlNode& node) const {
 std::optional<int64_t> Seconds::parse(const YamlNode& node) const {
   return is_plain(node) ? within(*this, parse_measure(node.text, kTimes)) : std::nullopt;
 }
+
+std::string Seconds::schema() const { return schema_of_measure(*this, "s|m|h"); }
+
+std::string Size::schema() const { return schema_of_measure(*this, "B|KiB|MiB|GiB|TiB|PiB"); }
 
 std::optional<int64_t> Size::parse(const YamlNode& node) const {
   return is_plain(node) ? within(*this, parse_measure(node.text, kSizes)) : std::nullopt;
@@ -128,6 +139,11 @@ std::optional<double> Real::parse(const YamlNode& node) const {
 std::string Real::expected() const {
   const char* upper = below ? "and below" : above ? "and up to" : "to";
   return fmt::format("a finite number {} {} {} {}", above ? "above" : "from", least, upper, most);
+}
+
+std::string Real::schema() const {
+  return fmt::format(R"({{"type": "number", "{}": {}, "{}": {}}})", above ? "exclusiveMinimum" : "minimum", least,
+                     below ? "exclusiveMaximum" : "maximum", most);
 }
 
 std::optional<std::array<double, 2>> RealPair::parse(const YamlNode& node) const {
@@ -179,6 +195,10 @@ std::optional<Split::Value> Split::parse(const YamlNode& node) const {
   }
   const std::optional<std::string> path = Text().parse(node);
   return path ? std::optional<Value>(*path) : std::nullopt;
+}
+
+std::string Split::schema() const {
+  return fmt::format(R"({{"anyOf": [{{"type": "null"}}, {}, {{"type": "string", "minLength": 1}}]}})", Real(0, 1, true, true).schema());
 }
 
 std::string Split::write(const Value& value) const {

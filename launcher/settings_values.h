@@ -4,6 +4,7 @@
 //   std::string write(const T&) const               YAML on one line
 //   std::string expected() const                    "an integer from 1 to 8"
 //   std::string hint(const YamlNode&) const         " (did you mean ...?)" or ""
+//   std::string schema() const                      JSON Schema of the values that parse takes, as JSON
 #pragma once
 #include <fmt/format.h>
 
@@ -32,6 +33,7 @@ struct Integer : NoHint {
   std::optional<int64_t> parse(const YamlNode& node) const;
   std::string write(int64_t value) const { return fmt::format("{}", value); }
   std::string expected() const { return fmt::format("an integer from {} to {}", least, most); }
+  std::string schema() const { return fmt::format(R"({{"type": "integer", "minimum": {}, "maximum": {}}})", least, most); }
 };
 
 // 90, 90s, 10m, 2h; in seconds.
@@ -41,6 +43,7 @@ struct Seconds : NoHint {
   std::optional<int64_t> parse(const YamlNode& node) const;
   std::string write(int64_t value) const { return fmt::format("{}", value); }
   std::string expected() const { return fmt::format("seconds from {} to {}, such as 90, 90s or 10m", least, most); }
+  std::string schema() const;
 };
 
 // 64MiB, 1.5GiB or plain bytes.
@@ -50,6 +53,7 @@ struct Size : NoHint {
   std::optional<int64_t> parse(const YamlNode& node) const;
   std::string write(int64_t value) const;
   std::string expected() const { return fmt::format("a size from {} to {}, such as 64MiB or 6GiB", write(least), write(most)); }
+  std::string schema() const;
 };
 
 // Finite, in [least, most]; `above` excludes least, `below` excludes most.
@@ -61,6 +65,7 @@ struct Real : NoHint {
   std::optional<double> parse(const YamlNode& node) const;
   std::string write(double value) const { return fmt::format("{}", value); }
   std::string expected() const;
+  std::string schema() const;
 };
 
 struct RealPair : NoHint {
@@ -69,18 +74,24 @@ struct RealPair : NoHint {
   std::optional<std::array<double, 2>> parse(const YamlNode& node) const;
   std::string write(const std::array<double, 2>& value) const { return fmt::format("[{}, {}]", value[0], value[1]); }
   std::string expected() const { return fmt::format("a list of two values, each {}", each.expected()); }
+  std::string schema() const {
+    return fmt::format(R"({{"type": "array", "items": {}, "minItems": 2, "maxItems": 2}})", each.schema());
+  }
 };
 
 struct Flag : NoHint {
   std::optional<bool> parse(const YamlNode& node) const;
   std::string write(bool value) const { return value ? "true" : "false"; }
   std::string expected() const { return "true or false"; }
+  std::string schema() const { return R"({"type": "boolean"})"; }
 };
 
 struct Text : NoHint {
   std::optional<std::string> parse(const YamlNode& node) const;
   std::string write(const std::string& value) const { return write_text(value); }
   std::string expected() const { return "a text that is not empty, on one line"; }
+  // A word that YAML reads as a number or as true is a text here.
+  std::string schema() const { return R"({"type": ["string", "number", "boolean"], "minLength": 1, "pattern": "^[^\\x00-\\x1f\\x7f]*$"})"; }
 };
 
 // A name that can be that of a folder.
@@ -88,6 +99,7 @@ struct FolderName : NoHint {
   std::optional<std::string> parse(const YamlNode& node) const;
   std::string write(const std::string& value) const { return write_text(value); }
   std::string expected() const { return "a name without /, on one line"; }
+  std::string schema() const { return fmt::format(R"({{"allOf": [{}, {{"pattern": "^[^/]*$", "not": {{"enum": [".", ".."]}}}}]}})", Text().schema()); }
 };
 
 // One text, or a list of them.
@@ -98,6 +110,7 @@ struct TextList : NoHint {
   std::optional<std::vector<std::string>> parse(const YamlNode& node) const;
   std::string write(const std::vector<std::string>& value) const;
   std::string expected() const { return what; }
+  std::string schema() const { return fmt::format(R"({{"anyOf": [{0}, {{"type": "array", "items": {0}, "minItems": {1}}}]}})", Text().schema(), may_be_empty ? 0 : 1); }
 };
 
 // A path or a fraction. A path that looks like a number is written in quotes.
@@ -106,6 +119,7 @@ struct Split : NoHint {
   std::optional<Value> parse(const YamlNode& node) const;
   std::string write(const Value& value) const;
   std::string expected() const { return "a path, a fraction between 0 and 1, or null"; }
+  std::string schema() const;
 };
 
 // `names` in the order of the enumeration, whose values count from 0.
@@ -126,6 +140,7 @@ struct Choice {
     for (size_t i = 1; i < names.size(); ++i) text += (i + 1 < names.size() ? ", " : " or ") + names[i];
     return text;
   }
+  std::string schema() const { return fmt::format(R"({{"enum": ["{}"]}})", fmt::join(names, R"(", ")")); }
   std::string hint(const YamlNode& node) const {
     return node.kind == YamlNode::Kind::scalar ? did_you_mean(node.text, names) : "";
   }
@@ -150,6 +165,10 @@ struct Maybe {
     return value ? kind.write(*value) : word;
   }
   std::string expected() const { return fmt::format("{}, or {}", kind.expected(), word); }
+  std::string schema() const {
+    const bool null = word == "null";
+    return fmt::format(R"({{"anyOf": [{}, {{"const": {}{}{}}}]}})", kind.schema(), null ? "" : "\"", word, null ? "" : "\"");
+  }
   std::string hint(const YamlNode& node) const { return kind.hint(node); }
 };
 template <typename Kind>

@@ -53,12 +53,23 @@ TEST(CommandLine, HelpAndVersionNeedNoFile) {
   EXPECT_THAT(version(), testing::MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
 }
 
+TEST(CommandLine, SchemaAndEnvNeedNoFile) {
+  EXPECT_EQ(parse({"schema"}).command, Command::schema);
+  EXPECT_EQ(parse({"env"}).command, Command::env);
+  EXPECT_TRUE(parse({"env", "--json"}).json);
+  EXPECT_THAT(help_text(), testing::AllOf(testing::HasSubstr("zerorun schema"), testing::HasSubstr("zerorun env [--json]")));
+}
+
 TEST(CommandLine, RefusesInOneLineWithAHint) {
   const std::vector<std::pair<std::vector<const char*>, const char*>> cases = {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, plan, schema, env"},
+      {{"schema", "a.yaml"}, "zerorun schema takes no file, found a.yaml"},
+      {{"schema", "--json"}, "zerorun schema prints JSON"},
+      {{"env", "--ranks", "2"}, "--ranks belongs to zerorun plan"},
+      {{"env", "--set", "run.seed=1"}, "--set belongs to zerorun train and plan"},
       {{"train", "a.yaml", "b.yaml"}, "one configuration at a time, found a.yaml and b.yaml"},
       {{"train.yaml", "--wrong"}, "--wrong"},
       {{"train.yaml", "--rank", "8"}, "--rank"},

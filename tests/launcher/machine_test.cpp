@@ -46,6 +46,15 @@ TEST_F(FakeMachine, ACgroupV2LimitBinds) {
   EXPECT_EQ(at_hand().source, "the cgroup's memory limit");
 }
 
+TEST_F(FakeMachine, TellsTheSmallestCgroupLimitWhateverIsUsed) {
+  EXPECT_EQ(cgroup_memory_limit(folder_.path()), std::nullopt);
+  folder_.write("proc/self/cgroup", "0::/user/job\n");
+  folder_.write("sys/fs/cgroup/user/job/memory.max", "max\n");
+  folder_.write("sys/fs/cgroup/user/memory.max", std::to_string(300 * kMiB) + "\n");
+  folder_.write("sys/fs/cgroup/user/memory.current", std::to_string(100 * kMiB) + "\n");
+  EXPECT_EQ(cgroup_memory_limit(folder_.path()), 300 * kMiB);
+}
+
 TEST_F(FakeMachine, ALimitOfAParentCgroupBinds) {
   folder_.write("proc/self/cgroup", "0::/user/job\n");
   folder_.write("sys/fs/cgroup/user/job/memory.max", "max\n");

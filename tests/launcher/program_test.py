@@ -92,6 +92,33 @@ class Planning(Program):
         self.assertIn("gathered", out)
 
 
+class Reporting(Program):
+    def test_env_says_the_same_in_lines_and_in_json(self):
+        status, out, err = self.run_program("env", "--json", ranks=0)
+        self.assertEqual(status, 0, err)
+        told = json.loads(out)
+        status, lines, err = self.run_program("env", ranks=0)
+        self.assertEqual([line.split()[0] for line in lines.splitlines()], list(told))
+        self.assertEqual(len({len(line) - len(line.split(maxsplit=1)[1]) for line in lines.splitlines()}), 1, "aligned:\n" + lines)
+        self.assertRegex(told["zerorun"], r"^\d+\.\d+\.\d+$")
+        self.assertRegex(told["libtorch"], r"^2\.\d+")
+        self.assertRegex(told["mpi"], r"^Open MPI")
+        self.assertIn("default", told["kernel_instruction_sets"])
+        self.assertEqual(told["usable_cores"], len(os.sched_getaffinity(0)))
+        self.assertEqual(told["ranks"], 1)
+        self.assertGreater(told["memory_at_hand_bytes"], 0)
+        self.assertTrue(told["maps_blocks_of_64KiB"])
+
+    def test_env_under_mpirun_comes_once_and_counts_the_ranks(self):
+        status, out, err = self.run_program("env", "--json", ranks=2)
+        self.assertEqual((status, json.loads(out)["ranks"]), (0, 2), err)
+
+    def test_env_tells_variables_that_matter(self):
+        process = subprocess.run([ZERORUN, "env", "--json"], stdout=subprocess.PIPE, text=True, timeout=WITHIN, check=True,
+                                 env={**os.environ, "OMP_NUM_THREADS": "3"})
+        self.assertEqual(json.loads(process.stdout)["variables"]["OMP_NUM_THREADS"], "3")
+
+
 class BadInput(Program):
     def test_an_unknown_key(self):
         (self.folder / "train.yaml").write_text(CONFIG.replace("seq_len", "seq_lem"))
