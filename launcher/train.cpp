@@ -45,6 +45,12 @@ void agree(Communicator& communicator, const Settings& settings) {
   }
 }
 
+void check_backend(const Settings& settings) {
+  if (settings.comm.backend == Settings::Backend::mpi && mpi_library().empty()) {
+    fail(ErrorKind::configuration, "comm.backend is mpi, but this zerorun was built without MPI; build it with -DZERORUN_MPI=ON, or set auto");
+  }
+}
+
 // The largest value over ranks, so that all stop at the same step.
 int agree_to_stop(Communicator& communicator, int own) {
   const auto all = gather(communicator, own);
@@ -146,6 +152,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const bool speaks = session.rank() == 0;
 
   // settings
+  check_backend(settings);
   const int micro_batches = micro_batches_of(settings, session.size());
   MpiCommunicator mpi(session);
   agree(mpi, settings);

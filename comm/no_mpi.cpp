@@ -1,0 +1,78 @@
+// In place of the MPI backend where zerorun is built without MPI: the same classes for a world of one, on ThreadWorld(1).
+#include <ATen/core/Tensor.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "comm/mpi_communicator.h"
+#include "comm/mpi_session.h"
+#include "comm/thread_communicator.h"
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+constexpr const char* kRemedy = "build it with -DZERORUN_MPI=ON (Debian: libopenmpi-dev) for more";
+
+// Of those that a launcher tells its processes, under OpenMPI's name or that of PMI.
+int launched_ranks() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}) {
+    if (const char* size = std::getenv(name)) return std::atoi(size);
+  }
+  return 1;
+}
+
+}  // namespace
+
+class MpiTransport {
+ public:
+  Communicator& alone() { return *communicator_; }
+
+ private:
+  ThreadWorld world_{1};
+  std::unique_ptr<Communicator> communicator_ = world_.communicator(0);
+};
+
+MpiSession::MpiSession(double, std::function<void(std::string)>) {
+  if (const int ranks = launched_ranks(); ranks > 1) {
+    fail(ErrorKind::configuration, "started as one of {} ranks, but this zerorun was built without MPI and runs on one; {}", ranks, kRemedy);
+  }
+  find_neighbours();
+}
+
+MpiSession::MpiSession(int) {
+  fail(ErrorKind::configuration, "a session over a communicator of MPI, but this zerorun was built without MPI; {}", kRemedy);
+}
+
+MpiSession::~MpiSession() = default;
+
+void MpiSession::abort(int exit_code) { std::_Exit(exit_code); }
+
+void MpiSession::find_neighbours() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  host_ = name;
+}
+
+std::string mpi_library() { return ""; }
+
+MpiCommunicator::MpiCommunicator(MpiSession& session)
+    : rank_(session.rank()), size_(session.size()), transport_(std::make_unique<MpiTransport>()) {}
+
+MpiCommunicator::~MpiCommunicator() = default;
+
+Work MpiCommunicator::all_gather(Span slice, Span full) { return transport_->alone().all_gather(slice, full); }
+
+Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+  return transport_->alone().reduce_scatter(full, slice, scratch);
+}
+
+Work MpiCommunicator::all_reduce(Span full, Span scratch) { return transport_->alone().all_reduce(full, scratch); }
+
+void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) { transport_->alone().exchange(mine, all, bytes); }
+
+at::Tensor MpiCommunicator::allocate(int64_t bytes) { return transport_->alone().allocate(bytes); }
+
+void MpiCommunicator::abandon() noexcept {}
+
+}  // namespace zerorun
