@@ -94,7 +94,8 @@ class ModuleValues final : public InitialValues {
   void fill(uint64_t seed, int64_t first, int64_t count, float* out, std::shared_ptr<Kept>& kept) const override {
     auto module = std::dynamic_pointer_cast<KeptModule>(kept);
     if (!module || module->builder != builder_) {
-      kept.reset();
+      module.reset();
+      kept.reset();  // before another is built
       module = std::make_shared<KeptModule>(builder_, builder_->build(seed));
       kept = module;
     }

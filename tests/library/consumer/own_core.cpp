@@ -4,6 +4,17 @@
 #include "zerorun/zerorun.h"
 
 #include <cstdio>
+#include <type_traits>
+
+namespace torch::nn {
+class Module;
+}
+
+template <typename T, typename = void>
+struct IsComplete : std::false_type {};
+template <typename T>
+struct IsComplete<T, std::void_t<decltype(sizeof(T))>> : std::true_type {};
+static_assert(!IsComplete<torch::nn::Module>::value, "the umbrella header brings torch/nn, which takes long to compile");
 
 int main() {
   try {
