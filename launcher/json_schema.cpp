@@ -23,6 +23,17 @@ Json schema_of(const Field& field) {
   return schema;
 }
 
+Json empty_section() { return {{"type", Json::array({"object", "null"})}, {"properties", Json::object()}, {"additionalProperties", false}}; }
+
+// The section named "precision.fp16", inside of the one named "precision", inside of `schema`.
+Json& section_of(Json& schema, const std::string& name) {
+  const size_t dot = name.rfind('.');
+  Json& around = dot == std::string::npos ? schema : section_of(schema, name.substr(0, dot));
+  Json& section = around["properties"][dot == std::string::npos ? name : name.substr(dot + 1)];
+  if (section.is_null()) section = empty_section();
+  return section;
+}
+
 }  // namespace
 
 std::string configuration_schema() {
@@ -33,8 +44,7 @@ std::string configuration_schema() {
                  {"required", Json::array()},
                  {"additionalProperties", false}};
   for (const Field& field : settings_schema()) {
-    auto& section = schema["properties"][field.section];
-    if (section.is_null()) section = {{"type", Json::array({"object", "null"})}, {"properties", Json::object()}, {"additionalProperties", false}};
+    Json& section = section_of(schema, field.section);
     section["properties"][field.name] = schema_of(field);
     if (!field.required) continue;
     if (!section.contains("required")) schema["required"].push_back(field.section);

@@ -26,6 +26,23 @@ EVERY_KIND = {
 }
 
 
+def keys_of(schema, prefix=""):
+    """Every key with its schema; sections may stand inside of sections."""
+    for name, body in schema["properties"].items():
+        if "properties" in body:
+            yield from keys_of(body, prefix + name + ".")
+        else:
+            yield prefix + name, body
+
+
+def required_keys(schema, prefix=""):
+    for name, body in schema["properties"].items():
+        if "properties" in body:
+            yield from required_keys(body, prefix + name + ".")
+        elif name in schema.get("required", []):
+            yield prefix + name
+
+
 class Yaml12(yaml.SafeLoader):
     """PyYAML reads 1e-3 as a text, as YAML 1.1 says; zerorun and editors read a number."""
 
@@ -63,15 +80,15 @@ class Schema(unittest.TestCase):
             self.assertEqual(errors, [], example)
 
     def test_the_resolved_defaults_are_valid(self):
-        for section in SCHEMA["properties"].values():
-            for name, key in section["properties"].items():
-                if "default" in key:
-                    jsonschema.Draft202012Validator(key).validate(key["default"])
-                self.assertTrue(key["description"], name)
+        for name, key in keys_of(SCHEMA):
+            if "default" in key:
+                jsonschema.Draft202012Validator(key).validate(key["default"])
+            self.assertTrue(key["description"], name)
 
     def test_what_it_accepts_zerorun_accepts(self):
         documents = [EVERY_KIND, with_value("memory.limit", 1 << 30), with_value("memory.limit", "1.5GiB"), with_value("comm.timeout_seconds", 90),
-                     with_value("run.threads", 3), with_value("run.name", 2024), with_value("data.train", "one.txt"), {**EVERY_KIND, "metrics": None}]
+                     with_value("run.threads", 3), with_value("run.name", 2024), with_value("data.train", "one.txt"), {**EVERY_KIND, "metrics": None},
+                     with_value("precision.fp16", {"hysteresis": 3}), with_value("precision.fp16", None)]
         for document in documents:
             self.assertEqual([error.message for error in VALIDATOR.iter_errors(document)], [])
             self.assertTrue(taken_by_zerorun(document), document)
@@ -85,6 +102,7 @@ class Schema(unittest.TestCase):
             with_value("memory.limit", "64 parsecs"), with_value("comm.timeout_seconds", "soon"),
             with_value("training.steps", 0), with_value("zero_optimization.stage", 4), with_value("run.seed", -1),  # ranges
             with_value("optimizer.lr", 0), with_value("optimizer.betas", [0.9, 1]), with_value("memory.limit", 5),
+            with_value("precision.fp16", {"hysteresis": 0}), with_value("precision.fp16", {"hysteresys": 1}), with_value("precision.fp16", 2),
             with_value("run.determinism", "mostly"), with_value("run.threads", "many"),  # choices
             {name: section for name, section in EVERY_KIND.items() if name != "optimizer"},  # required
             {**EVERY_KIND, "training": {"steps": 4}}, {**EVERY_KIND, "optimizer": None}, []]
@@ -99,7 +117,7 @@ class Schema(unittest.TestCase):
             done = subprocess.run([ZERORUN, "plan", path, "--ranks", "1"], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, timeout=60,
                                   check=False)
         required = set(re.findall(r"missing key (\S+),", done.stderr))
-        self.assertEqual(required, {f"{section}.{name}" for section, body in SCHEMA["properties"].items() for name in body.get("required", [])})
+        self.assertEqual(required, set(required_keys(SCHEMA)))
         self.assertEqual(set(SCHEMA["required"]), {key.split(".")[0] for key in required})
 
 
