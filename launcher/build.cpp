@@ -8,7 +8,7 @@
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
 #include "launcher/machine.h"
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 
 namespace zerorun {
 namespace {

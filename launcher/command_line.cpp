@@ -6,7 +6,7 @@
 #include <boost/program_options.hpp>
 
 #include "core/error.h"
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 
 namespace zerorun {
 namespace {

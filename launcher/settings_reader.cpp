@@ -9,7 +9,7 @@
 #include <tuple>
 
 #include "core/error.h"
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 #include "launcher/settings.h"
 #include "launcher/settings_schema.h"
 #include "launcher/yaml_document.h"

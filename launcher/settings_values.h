@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 #include "launcher/yaml_document.h"
 
 namespace zerorun {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 #include "launcher/settings.h"
 #include "launcher/settings_schema.h"
 #include "tests/launcher/expect_error.h"

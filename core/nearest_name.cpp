@@ -1,4 +1,4 @@
-#include "launcher/nearest_name.h"
+#include "core/nearest_name.h"
 
 #include <fmt/format.h>
 
