@@ -1,0 +1,100 @@
+// A main for a fuzz target where there is no libFuzzer: the seeds of a folder, then mutations of them that are the same
+// every time. Prints how many inputs it ran; a target that crashes ends it.
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+
+namespace {
+
+using Bytes = std::vector<uint8_t>;
+
+std::vector<Bytes> read_corpus(const std::string& folder) {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) paths.push_back(entry.path());
+  std::sort(paths.begin(), paths.end());
+  std::vector<Bytes> corpus;
+  for (const auto& path : paths) {
+    std::ifstream file(path, std::ios::binary);
+    corpus.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
+  }
+  return corpus;
+}
+
+class Mutator {
+ public:
+  explicit Mutator(const std::vector<Bytes>& corpus) : corpus_(corpus) {}
+
+  Bytes next() {
+    Bytes bytes = corpus_[below(corpus_.size())];
+    for (size_t i = 1 + below(4); i > 0; --i) change(bytes);
+    if (below(2) == 0) set_length(bytes);
+    return bytes;
+  }
+
+ private:
+  size_t below(size_t bound) { return random_() % bound; }  // not std::uniform_int_distribution: its values differ by library
+  size_t place(const Bytes& bytes) { return bytes.empty() ? 0 : below(bytes.size()); }
+
+  void change(Bytes& bytes) {
+    static const std::string kTokens[] = {"{", "}", "[", "]", "\"", ",", ":", "0", "-1", "9223372036854775807", "18446744073709551616", "1e9",
+                                          "null", "\\u0000", "\xff", " ", "\"F16\"", "\"BF16\"", "\"F4\"", "[0,0]", "\"__metadata__\":{}", "[4294967296,4294967296]"};
+    const auto at = bytes.begin() + static_cast<int64_t>(place(bytes));
+    switch (below(7)) {
+      case 0: if (!bytes.empty()) *at ^= static_cast<uint8_t>(1 << below(8)); break;
+      case 1: if (!bytes.empty()) *at = static_cast<uint8_t>(below(256)); break;
+      case 2: bytes.resize(place(bytes)); break;
+      case 3: if (!bytes.empty()) bytes.erase(at); break;
+      case 4: {
+        const auto& token = kTokens[below(std::size(kTokens))];
+        bytes.insert(at, token.begin(), token.end());
+        break;
+      }
+      case 5: if (!bytes.empty()) *at = static_cast<uint8_t>('0' + below(10)); break;
+      case 6: {  // a piece of another seed
+        const Bytes& other = corpus_[below(corpus_.size())];
+        const size_t first = place(other), count = below(other.size() - first + 1);
+        bytes.insert(at, other.begin() + static_cast<int64_t>(first), other.begin() + static_cast<int64_t>(first + count));
+        break;
+      }
+    }
+  }
+
+  // A header whose length fits again gets further than one whose length does not.
+  void set_length(Bytes& bytes) {
+    if (bytes.size() < 8) return;
+    const auto last = std::find(bytes.rbegin(), bytes.rend() - 8, static_cast<uint8_t>('}'));
+    const auto length = static_cast<uint64_t>(std::distance(last, bytes.rend())) - 8;
+    for (size_t i = 0; i < 8; ++i) bytes[i] = static_cast<uint8_t>(length >> (8 * i));
+  }
+
+  const std::vector<Bytes>& corpus_;
+  std::mt19937_64 random_{1};
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS\n", argv[0]);
+    return 64;
+  }
+  const auto corpus = read_corpus(argv[1]);
+  if (corpus.empty()) return 66;
+  for (const auto& seed : corpus) LLVMFuzzerTestOneInput(seed.data(), seed.size());
+  Mutator mutator(corpus);
+  const int mutations = std::atoi(argv[2]);
+  for (int i = 0; i < mutations; ++i) {
+    const auto bytes = mutator.next();
+    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
+  }
+  std::printf("%zu seeds and %d mutations\n", corpus.size(), mutations);
+  return 0;
+}
