@@ -58,7 +58,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       evaluation_(Schedule::evaluation(model, options.sharding, options.prefetch)),
       gathers_(model.groups().size()),
       scaler_(options.loss_scaling) {
-  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count()};
+  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count(), options.initial};
   std::vector<int64_t> gathered, gradients;
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {

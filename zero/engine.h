@@ -38,6 +38,7 @@ struct EngineOptions {
   double max_norm = 1.0;  // of the gradient; 0: no clipping
   uint64_t seed = 42;     // of the initial parameters, and of what a step draws
   at::Device device = at::kCPU;
+  const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
 };
 
 struct StepResult {

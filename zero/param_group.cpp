@@ -49,7 +49,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
     : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
   ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
            "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
-  const auto& [sharding, precision, device, seed, state_count] = options;
+  const auto& [sharding, precision, device, seed, state_count, initial] = options;
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
   {
     const MemoryScope scope(ledger, Category::parameters);
@@ -114,9 +114,10 @@ void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
         write_block(block, whole(flat), at - begin, count);
       }
     };
-    if (parameter.init.values) {
+    if (options_.initial || parameter.init.values) {
       std::vector<float> block(kSourceBlock);
       in_blocks(first, last, kSourceBlock, block.data(), [&](int64_t element, int64_t count, float* out) {
+        if (options_.initial) return options_.initial->fill(parameter, element, count, out);
         parameter.init.values->fill(options_.seed, element, count, out, kept);
       });
       continue;
@@ -198,7 +199,8 @@ double ParamGroup::squared_gradient_norm() const {
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {
   if (!trainable()) return;
-  const auto& [sharding, precision, device, seed, state_count] = options_;
+  const auto& sharding = options_.sharding;
+  const auto& precision = options_.precision;
   const auto master = precision.has_master() ? master_ : updated_part(parameters_, sharding.parameters);
   FlatSlice slice;
   slice.parameter = static_cast<float*>(data_of(master));

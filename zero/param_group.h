@@ -13,6 +13,7 @@
 #include "comm/communicator.h"
 #include "core/memory.h"
 #include "core/model.h"
+#include "core/weights/parameter_source.h"
 #include "zero/group_layout.h"
 #include "zero/optimizer.h"
 #include "zero/precision.h"
@@ -29,6 +30,7 @@ struct ParamGroupOptions {
   at::Device device = at::kCPU;
   uint64_t seed = 0;
   int optimizer_states = 0;
+  const ParameterSource* initial = nullptr;  // null: from the counters
 };
 
 // Where a micro-batch stands in its step.
@@ -41,8 +43,8 @@ using Slot = void*;
 
 class ParamGroup {
  public:
-  // Allocates what is resident and fills the parameters from the counters: no rank needs another's, or the whole model.
-  // REQUIRES that `declaration` and `communicator` outlive this.
+  // Allocates what is resident and fills the parameters from the counters or from `initial`: no rank needs another's, or the
+  // whole model. REQUIRES that `declaration` and `communicator` outlive this; `initial` is not used afterwards.
   ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger, const ParamGroupOptions& options);
 
   const ParameterGroup& declaration() const { return declaration_; }
