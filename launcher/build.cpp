@@ -3,12 +3,10 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/models/gpt2.h"
-#include "core/models/llama.h"
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
-#include "launcher/machine.h"
 #include "core/nearest_name.h"
+#include "launcher/machine.h"
 
 namespace zerorun {
 namespace {
@@ -85,24 +83,22 @@ LossScaling loss_scaling(const Settings::Precision& precision) {
 
 }  // namespace
 
+ModelConfig model_config(const Settings& settings) {
+  if (settings.model.family == Settings::Family::llama) return llama_config(settings.model);
+  return gpt2_config(settings.model);
+}
+
 Model make_model(const Settings& settings) {
-  const auto check_length = [&](int64_t positions) {
-    if (settings.training.seq_len <= positions) return;
+  const auto config = model_config(settings);
+  const int64_t positions = std::visit([](const auto& model) { return model.max_position_embeddings; }, config);
+  if (settings.training.seq_len > positions) {
     fail(ErrorKind::configuration, "training.seq_len {} exceeds model.max_position_embeddings {}", settings.training.seq_len, positions);
-  };
-  if (settings.model.family == Settings::Family::llama) {
-    const auto config = llama_config(settings.model);
-    check_length(config.max_position_embeddings);
-    return make_llama(config).with_frozen(settings.model.frozen);
   }
-  const auto config = gpt2_config(settings.model);
-  check_length(config.max_position_embeddings);
-  return make_gpt2(config).with_frozen(settings.model.frozen);
+  return make_model(config).with_frozen(settings.model.frozen);
 }
 
 int64_t vocabulary_of(const Settings& settings) {
-  const bool llama = settings.model.family == Settings::Family::llama;
-  return llama ? llama_config(settings.model).vocab_size : gpt2_config(settings.model).vocab_size;
+  return std::visit([](const auto& model) { return model.vocab_size; }, model_config(settings));
 }
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings) {

@@ -4,6 +4,7 @@
 
 #include "core/data/batches.h"
 #include "core/model.h"
+#include "core/weights/hf_config.h"
 #include "launcher/settings.h"
 #include "zero/engine.h"
 #include "zero/optimizer.h"
@@ -13,6 +14,7 @@ namespace zerorun {
 // The preset with the fields that are set over it. Throws Error(configuration) for an unknown preset (with the nearest name),
 // for sizes that contradict each other, and where training.seq_len exceeds the model's positions.
 Model make_model(const Settings& settings);
+ModelConfig model_config(const Settings& settings);
 int64_t vocabulary_of(const Settings& settings);
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings);

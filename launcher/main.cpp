@@ -16,6 +16,7 @@
 #include "launcher/environment.h"
 #include "launcher/json_schema.h"
 #include "launcher/plan.h"
+#include "launcher/pretrained.h"
 #include "launcher/signals.h"
 #include "launcher/train.h"
 
@@ -92,7 +93,10 @@ int run(int argc, char** argv) {
   std::exception_ptr unreadable;
   try {
     line = parse_command_line(argc, argv);
-    if (line.command == CommandLine::Command::train) settings = read_settings(line.config, line.overrides);
+    if (line.command == CommandLine::Command::train) {
+      settings = read_settings(line.config, line.overrides);
+      settle_model(settings);
+    }
   } catch (...) {
     if (!under_mpirun) throw;
     unreadable = std::current_exception();

@@ -6,12 +6,14 @@
 #include "launcher/build.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
+#include "launcher/pretrained.h"
 #include "launcher/report.h"
 
 namespace zerorun {
 
 void plan(const CommandLine& line, std::ostream& out) {
-  const Settings settings = read_settings(line.config, line.overrides);
+  Settings settings = read_settings(line.config, line.overrides);
+  settle_model(settings);
   micro_batches_of(settings, line.ranks);  // before the data is opened
   const Model model = make_model(settings);
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);

@@ -39,8 +39,11 @@ void check_family(const Settings::Model& model, std::vector<Contradiction>& foun
 }
 
 void check_model(const Settings& settings, std::vector<Contradiction>& found) {
-  check_family(settings.model, found);
   const Settings::Model& model = settings.model;
+  if (!model.hf_path) check_family(model, found);
+  if (model.hf_path && model.preset) {
+    found.push_back({{"model.preset", "model.hf_path"}, "model.preset and model.hf_path both say which model it is: set one of them to null"});
+  }
   const std::pair<const char*, bool> needed[] = {{"vocab_size", model.vocab_size.has_value()},
                                                  {"hidden_size", model.hidden_size.has_value()},
                                                  {"num_hidden_layers", model.num_hidden_layers.has_value()},
@@ -48,7 +51,7 @@ void check_model(const Settings& settings, std::vector<Contradiction>& found) {
                                                  {"intermediate_size", model.intermediate_size || model.family == Settings::Family::gpt2},
                                                  {"max_position_embeddings", model.max_position_embeddings.has_value()}};
   for (const auto& [name, given] : needed) {
-    if (model.preset || given) continue;
+    if (model.preset || model.hf_path || given) continue;
     const std::string key = fmt::format("model.{}", name);
     found.push_back({{key, "model.preset"}, fmt::format("missing key {}: set it, or name a model.preset", key)});
   }

@@ -36,10 +36,11 @@ struct Settings {
     bool operator==(const Run&) const = default;
   } run;
 
-  // Fields that are set override those of the preset.
+  // Fields that are set override those of the preset; those of a Hugging Face folder they must equal.
   struct Model {
     Family family = Family::gpt2;
     std::optional<std::string> preset;
+    std::optional<std::string> hf_path;  // folder with config.json and weights to start from
     std::optional<int64_t> vocab_size;
     std::optional<int64_t> hidden_size;
     std::optional<int64_t> num_hidden_layers;
@@ -125,6 +126,7 @@ struct Settings {
 
   struct Metrics {
     int64_t log_freq = 10;  // steps between lines on the console
+    bool export_hf = true;  // the trained weights, as a Hugging Face folder
     bool operator==(const Metrics&) const = default;
   } metrics;
 

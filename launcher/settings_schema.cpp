@@ -59,6 +59,7 @@ void add_model(std::vector<Field>& fields) {
   const Maybe width{"null", Integer(1, kMostWidth)};
   fields.push_back(field<model, &Model::family>("model", "family", Choice<Settings::Family>{{"gpt2", "llama"}}));
   fields.push_back(field<model, &Model::preset>("model", "preset", Maybe{"null", Text{}}));
+  fields.push_back(field<model, &Model::hf_path>("model", "hf_path", Maybe{"null", Text{}}));
   fields.push_back(field<model, &Model::vocab_size>("model", "vocab_size", Maybe{"null", Integer(1, 16'777'216)}));
   fields.push_back(field<model, &Model::hidden_size>("model", "hidden_size", width));
   fields.push_back(field<model, &Model::num_hidden_layers>("model", "num_hidden_layers", Maybe{"null", Integer(1, 10'000)}));
@@ -145,6 +146,7 @@ void add_engine(std::vector<Field>& fields) {
   fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
   fields.push_back(field<&Settings::comm, &Comm::timeout_seconds>("comm", "timeout_seconds", Seconds(1, kWeek)));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::log_freq>("metrics", "log_freq", Integer(1, kMostSteps)));
+  fields.push_back(field<&Settings::metrics, &Settings::Metrics::export_hf>("metrics", "export_hf", Flag{}));
   fields.push_back(field<&Settings::memory, &Memory::limit>("memory", "limit",
                                                             Maybe{"null", Size(int64_t{1} << 20, int64_t{1} << 50)}));
   fields.push_back(field<&Settings::memory, &Memory::fail_if_predicted_over>("memory", "fail_if_predicted_over", Flag{}));

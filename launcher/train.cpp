@@ -11,8 +11,10 @@
 #include "launcher/build.h"
 #include "launcher/command_line.h"
 #include "launcher/dtype_speed.h"
+#include "launcher/hf_export.h"
 #include "launcher/lr_schedule.h"
 #include "launcher/machine.h"
+#include "launcher/pretrained.h"
 #include "launcher/prediction.h"
 #include "launcher/process_peak.h"
 #include "launcher/progress.h"
@@ -162,6 +164,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   // plan
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
+  const auto pretrained = open_pretrained(settings);
   const auto prediction = predict(settings, model, session.size(), threads, data.validation_windows());
   Report report{.version = version(),
                 .world_size = session.size(),
@@ -176,6 +179,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
                        report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
         << prediction_table(report.memory) << std::endl;
+    for (const auto& note : pretrained ? notes_of(*pretrained) : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
   refuse_if_over(settings, report.memory[session.rank()], session.local_size());
   if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
@@ -193,7 +197,9 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   MemoryLedger ledger;
   CountingCommunicator communicator(mpi);
   const auto optimizer = make_optimizer(settings.optimizer);
-  Engine engine(model, communicator, *optimizer, ledger, engine_options(settings, session.size()));
+  auto options = engine_options(settings, session.size());
+  options.initial = pretrained.get();
+  Engine engine(model, communicator, *optimizer, ledger, options);
 
   // steps
   Progress progress(out, {.is_terminal = output_is_terminal(), .steps = settings.training.steps, .log_freq = settings.metrics.log_freq});
@@ -234,9 +240,16 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     out << '\n' << comparison_table(report) << std::flush;
     folder->close();
     folder->write_report(report_json(report));
+  }
+
+  // weights: after the report, which a full disk must not cost
+  const bool exports = settings.metrics.export_hf && !stopped;
+  const std::string hf = settings.run.dir + "/hf";
+  if (exports) export_hf(engine, model, model_config(settings), hf, speaks);
+  if (speaks) {
     out << fmt::format("\n{} after step {}: loss {:.4f}", stopped ? "stopped on request" : "done", report.steps.count, report.steps.last_loss);
     if (report.steps.last_validation_loss) out << fmt::format(", validation loss {:.4f}", *report.steps.last_validation_loss);
-    out << fmt::format("; {}/report.json\n", folder->path()) << std::flush;
+    out << fmt::format("; {}/report.json{}\n", folder->path(), exports ? ", " + hf : "") << std::flush;
   }
   return stopped ? static_cast<int>(ErrorKind::stopped) : 0;
 }

@@ -30,7 +30,9 @@ TEST(Settings, TakeDefaultsForWhatIsNotGiven) {
   EXPECT_EQ(settings.model.preset, "124m");
   EXPECT_EQ(settings.model.vocab_size, std::nullopt);
   EXPECT_EQ(settings.data.train, std::vector<std::string>{"text.txt"});
+  EXPECT_EQ(settings.model.hf_path, std::nullopt);
   EXPECT_EQ(settings.training.max_norm, 1.0);
+  EXPECT_TRUE(settings.metrics.export_hf);
   EXPECT_EQ(settings.optimizer.betas, (std::array{0.9, 0.95}));
   EXPECT_EQ(settings.zero_optimization.stage, 3);
   EXPECT_EQ(settings.memory.limit, std::nullopt);
@@ -39,7 +41,7 @@ TEST(Settings, TakeDefaultsForWhatIsNotGiven) {
 TEST(Settings, ReadEveryKeyOfTheSchema) {
   const Settings settings = read(R"(
 run: {name: n, dir: out/n, seed: 7, determinism: strict, device: cpu, threads: 2}
-model: {family: gpt2, preset: null, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 8,
+model: {family: gpt2, preset: null, hf_path: null, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, num_attention_heads: 8,
         intermediate_size: 512, max_position_embeddings: 64, tie_word_embeddings: false, layer_norm_eps: 1e-6, dropout: 0.25,
         frozen: ["*.wte.*", "*bias"]}
 data: {train: [a.txt, "b/*.txt"], validation: 0.1, format: tokens_uint16}
@@ -51,7 +53,7 @@ activation_checkpoint: {mode: full}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2}
 comm: {backend: mpi, timeout_seconds: 10m}
-metrics: {log_freq: 1}
+metrics: {log_freq: 1, export_hf: false}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
 )");
   const Settings llama = read(R"(
@@ -86,6 +88,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.comm.timeout_seconds, 600);
   EXPECT_EQ(settings.memory.limit, int64_t{3} << 29);
   EXPECT_FALSE(settings.memory.fail_if_predicted_over);
+  EXPECT_FALSE(settings.metrics.export_hf);
 }
 
 TEST(Settings, AKeyOfAnotherFamilyIsAContradiction) {
@@ -93,6 +96,14 @@ TEST(Settings, AKeyOfAnotherFamilyIsAContradiction) {
               testing::HasSubstr("model.head_dim is a key of llama, but model.family is gpt2"));
   EXPECT_THAT(message_of(ErrorKind::configuration, [] { read(kSmall, {{"model.family", "llama"}, {"model.layer_norm_eps", "1e-6"}}); }),
               testing::HasSubstr("model.layer_norm_eps is a key of gpt2, but model.family is llama"));
+}
+
+// Which family it is and which sizes it has is in the folder.
+TEST(Settings, AFolderOfHuggingFaceStandsForPresetFamilyAndSizes) {
+  const std::vector<Override> folder = {{"model.preset", "null"}, {"model.hf_path", "some/where"}, {"model.head_dim", "32"}};
+  EXPECT_EQ(read(kSmall, folder).model.hf_path, "some/where");
+  EXPECT_THAT(message_of(ErrorKind::configuration, [] { read(kSmall, {{"model.hf_path", "some/where"}}); }),
+              testing::HasSubstr("model.preset and model.hf_path both say which model it is"));
 }
 
 TEST(Settings, AnEmptySectionHasItsDefaults) { EXPECT_EQ(read(std::string(kSmall) + "metrics:\n").metrics.log_freq, 10); }
