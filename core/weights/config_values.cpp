@@ -3,13 +3,14 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "core/weights/safetensors_header.h"
 
 namespace zerorun {
 namespace {
 
 using Json = nlohmann::json;
 
-std::string shown(const Json& value) {
+std::string value_text(const Json& value) {
   constexpr size_t kMostShown = 80;
   const std::string text = value.dump(-1, ' ', /*ensure_ascii=*/true);
   return text.size() > kMostShown ? text.substr(0, kMostShown) + "..." : text;
@@ -18,7 +19,7 @@ std::string shown(const Json& value) {
 }  // namespace
 
 ConfigValues::ConfigValues(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-  if (!object.is_object()) fail(ErrorKind::bad_data, "{} is {}, expected an object", where_, shown(object));
+  if (!object.is_object()) fail(ErrorKind::bad_data, "{} is {}, expected an object", where_, value_text(object));
 }
 
 const Json* ConfigValues::find(const char* key) const {
@@ -27,7 +28,7 @@ const Json* ConfigValues::find(const char* key) const {
 }
 
 void ConfigValues::wrong(const char* key, const std::string& expected) const {
-  fail(ErrorKind::bad_data, "{}: {} is {}, expected {}", where_, key, shown(object_.at(key)), expected);
+  fail(ErrorKind::bad_data, "{}: {} is {}, expected {}", where_, key, value_text(object_.at(key)), expected);
 }
 
 std::optional<int64_t> ConfigValues::integer(const char* key, int64_t most) const {
@@ -82,7 +83,7 @@ void ConfigValues::require(const char* key, bool implemented) const {
 
 void ConfigValues::require_absent(const char* key) const {
   if (const Json* value = find(key)) {
-    fail(ErrorKind::configuration, "{}: {} is {}, which is not implemented, expected null", where_, key, shown(*value));
+    fail(ErrorKind::configuration, "{}: {} is {}, which is not implemented, expected null", where_, shown(key), value_text(*value));
   }
 }
 

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/weights/config_values.h"
 #include "core/weights/json_file.h"
+#include "core/weights/safetensors_header.h"
 
 namespace zerorun {
 namespace {
@@ -22,7 +23,7 @@ constexpr double kMostTheta = 1e12;
 void require_activation(const ConfigValues& values, const char* key, const std::set<std::string>& implemented, const char* expected) {
   const auto name = values.text(key);
   if (name && !implemented.contains(*name)) {
-    fail(ErrorKind::configuration, "{}: {} is {}, which is not implemented, expected {}", values.where(), key, *name, expected);
+    fail(ErrorKind::configuration, "{}: {} is {}, which is not implemented, expected {}", values.where(), key, shown(*name), expected);
   }
 }
 
@@ -73,7 +74,7 @@ double rope_theta_of(const ConfigValues& values) {
     const ConfigValues rope(*nested, values.where() + ": rope_parameters");
     const auto type = rope.text("rope_type");
     if (type && *type != "default") {
-      fail(ErrorKind::configuration, "{}: rope_type is {}, which is not implemented, expected default", rope.where(), *type);
+      fail(ErrorKind::configuration, "{}: rope_type is {}, which is not implemented, expected default", rope.where(), shown(*type));
     }
     for (const auto& [key, value] : nested->items()) {
       const bool whole = key == "partial_rotary_factor" && value == 1;
@@ -188,7 +189,7 @@ HfConfig read_hf_config(const std::string& folder) {
   HfConfig config;
   if (*type == "gpt2") config.model = read_gpt2(values, config.warnings);
   else if (*type == "llama") config.model = read_llama(values, config.warnings);
-  else fail(ErrorKind::configuration, "{}: model_type is {}, which is not implemented, expected gpt2 or llama", path, *type);
+  else fail(ErrorKind::configuration, "{}: model_type is {}, which is not implemented, expected gpt2 or llama", path, shown(*type));
   return config;
 }
 

@@ -62,7 +62,7 @@ void HfFolder::fail_with_unexpected(const std::string& stored, const std::string
   for (const auto& parameter : parameters_of(model)) {
     if (!sources_.contains(parameter.name)) missing.push_back(parameter.name);
   }
-  fail(ErrorKind::bad_data, "{} has an unexpected tensor {}{}: the model of its config.json has none of this name", path_, stored,
+  fail(ErrorKind::bad_data, "{} has an unexpected tensor {}{}: the model of its config.json has none of this name", path_, shown(stored),
        did_you_mean(name, missing));
 }
 

@@ -13,14 +13,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// A name from a file, fit for one line of a message.
-std::string shown(std::string_view text) {
-  constexpr size_t kMostShown = 120;
-  std::string line(text.substr(0, kMostShown));
-  std::replace_if(line.begin(), line.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text.size() > kMostShown ? line + "..." : line;
-}
-
 // Follows the text event by event and takes nothing but the one form a header may have.
 class HeaderReader final : public nlohmann::json_sax<Json> {
  public:
@@ -236,6 +228,13 @@ std::optional<int64_t> elements_of(const std::vector<int64_t>& shape) {
     if (size < 0 || __builtin_mul_overflow(count, size, &count)) return std::nullopt;
   }
   return count;
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t kMostShown = 120;
+  std::string line(text.substr(0, kMostShown));
+  std::replace_if(line.begin(), line.end(), [](char c) { return c < 0x20 || c > 0x7e; }, '?');
+  return text.size() > kMostShown ? line + "..." : line;
 }
 
 std::string shape_text(const std::vector<int64_t>& shape) {

@@ -49,6 +49,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, int64_t data_b
 // The product of sizes; nothing where one is negative or the product does not fit.
 std::optional<int64_t> elements_of(const std::vector<int64_t>& shape);
 
+// A text from a file, fit for one line of a message: what is not printable ASCII is a '?', what is long is cut.
+std::string shown(std::string_view text);
 // "[3, 4]"
 std::string shape_text(const std::vector<int64_t>& shape);
 

@@ -31,9 +31,9 @@ void check_file_name(const std::string& name, const std::string& folder, const s
   if (!plain) fail(ErrorKind::bad_data, "{}: {} is no plain name of a file in its folder", index, Json(name).dump(-1, ' ', true));
   std::error_code missing;
   const auto real = fs::canonical(folder + "/" + name, missing);
-  if (missing) fail(ErrorKind::missing_input, "{} names {}: {}", index, name, missing.message());
+  if (missing) fail(ErrorKind::missing_input, "{} names {}: {}", index, shown(name), missing.message());
   if (real.parent_path() != fs::canonical(folder)) {
-    fail(ErrorKind::bad_data, "{}: {} is a link that leads out of its folder, to {}; copy the file there", index, name, real.string());
+    fail(ErrorKind::bad_data, "{}: {} is a link that leads out of its folder, to {}; copy the file there", index, shown(name), real.string());
   }
 }
 
@@ -44,7 +44,7 @@ std::map<std::string, std::string> read_index(const std::string& index) {
   if (map == json.end() || !map->is_object()) fail(ErrorKind::bad_data, "{} has no weight_map, expected an object of tensors and their files", index);
   std::map<std::string, std::string> file_of;
   for (const auto& [tensor, file] : map->items()) {
-    if (!file.is_string()) fail(ErrorKind::bad_data, "{}: the file of {} is {}, expected a text", index, tensor, file.type_name());
+    if (!file.is_string()) fail(ErrorKind::bad_data, "{}: the file of {} is {}, expected a text", index, shown(tensor), file.type_name());
     file_of[tensor] = file.get<std::string>();
   }
   if (file_of.empty()) fail(ErrorKind::bad_data, "{} has an empty weight_map", index);
@@ -76,15 +76,15 @@ void WeightFiles::open_shards(const std::string& folder, const std::string& inde
   for (const auto& [name, file] : opened) {
     for (const auto& [tensor, stored] : file->tensors()) {
       const auto found = file_of.find(tensor);
-      if (found == file_of.end()) fail(ErrorKind::bad_data, "{} has tensor {}, which {} does not name", file->path(), tensor, index);
+      if (found == file_of.end()) fail(ErrorKind::bad_data, "{} has tensor {}, which {} does not name", file->path(), shown(tensor), index);
       if (found->second != name) {
-        fail(ErrorKind::bad_data, "{} has tensor {}, which is in {} according to {}", file->path(), tensor, found->second, index);
+        fail(ErrorKind::bad_data, "{} has tensor {}, which is in {} according to {}", file->path(), shown(tensor), shown(found->second), index);
       }
     }
     add(*file);
   }
   for (const auto& [tensor, name] : file_of) {
-    if (!entries_.contains(tensor)) fail(ErrorKind::bad_data, "{} has no tensor {}, which is there according to {}", opened[name]->path(), tensor, index);
+    if (!entries_.contains(tensor)) fail(ErrorKind::bad_data, "{} has no tensor {}, which is there according to {}", opened[name]->path(), shown(tensor), index);
   }
 }
 

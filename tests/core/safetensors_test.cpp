@@ -58,6 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"no quotes", "{a:{}}", 0, "not valid JSON at byte"}, Hostile{"invalid UTF-8", kBadUtf8, 0, "not valid JSON at byte"},
         Hostile{"lone surrogate", R"({"a\ud800":{}})", 0, "not valid JSON at byte"}, Hostile{"overlong", "{\"\xc0\xaf\":{}}", 0, "not valid JSON at byte"},
         Hostile{"control character", "{\"a\x01\":{}}", 0, "not valid JSON at byte"}, Hostile{"nested deeply", kNested, 0, "tensor a is a list, expected an object"},
+        Hostile{"name that colours a terminal", R"({"\u001b[31m\n":null})", 0, "tensor ?[31m? is null"},
         Hostile{"tensor is null", R"({"a":null})", 0, "tensor a is null, expected an object of dtype, shape and data_offsets"},
         Hostile{"tensor is true", R"({"a":true})", 0, "tensor a is true, expected an object"}, Hostile{"tensor is text", R"({"a":"b"})", 0, "tensor a is the text \"b\""},
         Hostile{"same tensor twice", "{" + tensor("a", "U8", "[0]", "[0,0]") + "," + tensor("a", "U8", "[0]", "[0,0]") + "}", 0, "the header has a twice"},
