@@ -57,6 +57,25 @@ void row_products(const float* a, const float* b, int64_t rows, int64_t width, f
 }
 
 ZR_FOR_EACH_CPU
+void products_with_rows(const float* row, const float* b, int64_t rows, int64_t width, float* products) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float product = 0;
+#pragma omp simd reduction(+ : product)
+    for (int64_t c = 0; c < width; ++c) product += row[c] * b[r * width + c];
+    products[r] = product;
+  }
+}
+
+ZR_FOR_EACH_CPU
+void add_weighted_rows(const float* weights, const float* b, int64_t rows, int64_t width, float* sum) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const float weight = weights[r];
+#pragma omp simd
+    for (int64_t c = 0; c < width; ++c) sum[c] += weight * b[r * width + c];
+  }
+}
+
+ZR_FOR_EACH_CPU
 void scale_row(float* row, int64_t count, float scale) {
 #pragma omp simd
   for (int64_t c = 0; c < count; ++c) row[c] *= scale;

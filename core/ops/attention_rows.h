@@ -20,6 +20,10 @@ void softmax_gradient(const ScoreBlock& block, const float* log_sum_exp, const f
 
 // The products a[i] . b[i] of rows.
 void row_products(const float* a, const float* b, int64_t rows, int64_t width, float* products);
+// The products of `row` with each row of b.
+void products_with_rows(const float* row, const float* b, int64_t rows, int64_t width, float* products);
+// sum += the rows of b times their weights.
+void add_weighted_rows(const float* weights, const float* b, int64_t rows, int64_t width, float* sum);
 void scale_row(float* row, int64_t count, float scale);
 
 }  // namespace zerorun::ops

@@ -8,10 +8,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/memory.h"
 #include "core/ops/attention_rows.h"
-#include "core/ops/number.h"
-#include "core/ops/tile_packing.h"
+#include "core/ops/head_rows.h"
 
 namespace zerorun::ops {
 namespace {
@@ -23,37 +21,6 @@ static_assert(kKeyRows % kQueryRows == 0, "a query sees at least one key of ever
 void multiply_tiles(int64_t rows, int64_t columns, int64_t depth, const float* a, const float* b, float* c, bool add = false) {
   at::native::cpublas::brgemm(rows, columns, depth, depth, columns, columns, add, a, b, c);
 }
-
-// The rows of one head of one sample, as fp32 tiles.
-class HeadRows {
- public:
-  HeadRows(const at::Tensor& tensor, int64_t sample, int64_t head)
-      : rows_{static_cast<char*>(tensor.data_ptr()) + (sample * tensor.stride(0) + head * tensor.stride(1)) * tensor.element_size(),
-              tensor.scalar_type(), tensor.stride(2), 1},
-        width_(tensor.size(3)),
-        bytes_(tensor.element_size()) {}
-
-  void load(int64_t first, int64_t count, float* to) const { widen_tile(rows_, first, 0, count, width_, to, width_); }
-  // [width, count]
-  void load_transposed(int64_t first, int64_t count, float* to) const {
-    widen_tile({rows_.data, rows_.dtype, 1, rows_.row_stride}, 0, first, width_, count, to, count);
-  }
-  void store(int64_t first, int64_t count, const float* from) const {
-    for (int64_t r = 0; r < count; ++r) {
-      narrow_row(rows_.dtype, from + r * width_, const_cast<char*>(rows_.data) + (first + r) * rows_.row_stride * bytes_, width_);
-    }
-  }
-
- private:
-  PackedMatrix rows_;
-  int64_t width_, bytes_;
-};
-
-// Hands out the parts of a thread's scratch.
-struct Parts {
-  float* next;
-  float* take(int64_t count) { return std::exchange(next, next + count); }
-};
 
 struct Shape {
   int64_t samples, heads, key_heads, rows, width, query_rows, key_rows, query_blocks;
@@ -67,11 +34,6 @@ struct Shape {
   int64_t forward_floats() const { return query_rows * key_rows + 2 * (query_rows + key_rows) * width + 2 * query_rows; }
   int64_t backward_floats() const { return 4 * query_rows * key_rows + 3 * (query_rows + key_rows) * width + 2 * query_rows + 2 * rows * width; }
 };
-
-at::Tensor scratch_of(int64_t tasks, int64_t floats, const at::Tensor& like) {
-  const MemoryScope workspace(Category::workspace);
-  return at::empty({std::min<int64_t>(at::get_num_threads(), tasks), floats}, like.options().dtype(at::kFloat));
-}
 
 void attend_block(const Shape& shape, const HeadRows& query, const HeadRows& key, const HeadRows& value, int64_t first, Parts parts,
                   const HeadRows& out, float* log_sum_exp) {
@@ -151,7 +113,7 @@ std::pair<at::Tensor, at::Tensor> blocked_attention(const Heads& heads) {
       const int64_t block = task % shape.query_blocks, head = task / shape.query_blocks % shape.heads;
       const int64_t sample = task / shape.query_blocks / shape.heads, key_head = head * shape.key_heads / shape.heads;
       attend_block(shape, {heads.query, sample, head}, {heads.key, sample, key_head}, {heads.value, sample, key_head}, block * shape.query_rows,
-                   {scratch.data_ptr<float>() + at::get_thread_num() * scratch.size(1)}, {out, sample, head},
+                   parts_of(scratch), {out, sample, head},
                    log_sum_exp.data_ptr<float>() + (sample * shape.heads + head) * shape.rows);
     }
   });
@@ -167,7 +129,7 @@ void blocked_attention_backward(const at::Tensor& gradient, const Heads& heads, 
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t sample = task / shape.key_heads, key_head = task % shape.key_heads, count = shape.rows * shape.width;
-      Parts parts{scratch.data_ptr<float>() + at::get_thread_num() * scratch.size(1)};
+      auto parts = parts_of(scratch);
       float *dk = parts.take(count), *dv = parts.take(count);
       std::fill_n(dk, 2 * count, 0.0f);
       for (int64_t head = key_head * group; head < (key_head + 1) * group; ++head) {
