@@ -1,4 +1,5 @@
-// Causal self-attention in blocks (flash attention): memory grows with T, not with T x T.
+// Causal self-attention in blocks (flash attention): memory grows with T, not with T x T. Any head
+// width; workspace as blocked_attention.h says.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -1,6 +1,6 @@
-// Causal attention of our own, block of queries by block of keys (flash attention: Dao et al. 2022), for what LibTorch's does not do
-// as we need it: bf16 and fp16, where its scratch depends on the machine's instructions, and wide heads, where its blocks outgrow the
-// caches. Scores, softmax and sums are fp32 and rounded once; the bits do not depend on the number of threads.
+// Causal attention block of queries by block of keys (flash attention: Dao et al. 2022), of our own: the scratch of LibTorch's
+// depends in bf16 and fp16 on the machine's instructions, and in fp32 it is slower. Scores, softmax and sums are fp32 and rounded once;
+// the bits do not depend on the number of threads.
 // Workspace of a thread, with q = min(64, T) and k = min(128, T), in floats: forward q k + 2 q D + 2 k D + 2 q; backward
 // 4 q k + 3 q D + 3 k D + 2 q + 2 T D.
 #pragma once

@@ -5,11 +5,7 @@
 
 namespace zerorun::ops {
 
-// sum[c] += sum over rows r of gradient[r, c]. gradient [..., C] is contiguous; both have the same dtype.
+// sum[c] += sum over rows r of gradient[r, c]. gradient [..., C] is contiguous, of the dtype of sum [C] or fp32.
 void add_column_sums(const at::Tensor& gradient, at::Tensor& sum);
-
-// sum[c] += sum over rows r of gradient[r, c] (x[r, c] - mean[r]) scale[r]; mean may be undefined, for 0. Statistics are fp32.
-void add_normalised_column_sums(const at::Tensor& gradient, const at::Tensor& x, const at::Tensor& mean, const at::Tensor& scale,
-                                at::Tensor& sum);
 
 }  // namespace zerorun::ops

@@ -16,7 +16,7 @@ struct DropoutKey {
 
 // x [B, T, C], contiguous -> elements dropped with `probability`, the others times 1 / (1 - probability). Saves nothing but the key:
 // backward draws the mask again. A probability of 0 returns x itself. Draws are 16 bits of Philox 4x32-10, eight elements a call: the
-// probability is rounded to a multiple of 2^-16, and the scale is that of the rounded one, so that the mean is kept. Costs about 1 ns an
+// probability is rounded to a multiple of 2^-16, and the scale is that of the rounded one, so that the mean is kept. Costs about 2 ns an
 // element. REQUIRES T C < 2^35. Throws Error(configuration) for a probability outside [0, 1).
 at::Tensor dropout(const at::Tensor& x, double probability, const DropoutKey& key);
 

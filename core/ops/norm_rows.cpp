@@ -46,25 +46,50 @@ ZR_INLINE void normalise(const NormRows& rows, int64_t begin, int64_t end) {
 }
 
 template <typename Number>
-ZR_INLINE void input_gradient(const NormGradientRows& rows, int64_t begin, int64_t end) {
-  const int64_t columns = rows.columns;
+ZR_INLINE void input_gradient(const NormGradientRows& rows, int64_t r) {
+  const int64_t columns = rows.columns, half = columns / 2;
   const auto width = static_cast<float>(columns);
   const auto* weight = static_cast<const Number*>(rows.weight);
-  for (int64_t r = begin; r < end; ++r) {
-    const auto *gradient = static_cast<const Number*>(rows.gradient) + r * columns, *x = static_cast<const Number*>(rows.x) + r * columns;
-    auto* dx = static_cast<Number*>(rows.dx) + r * columns;
-    const float scale = rows.scale[r], mean = rows.mean ? rows.mean[r] : 0.0f;
-    const auto g = [=](int64_t c) ZR_ALWAYS { return widen(gradient[c]) * widen(weight[c]); };
-    const float offset = rows.mean ? sum_of(columns, g) / width : 0.0f;
-    const float slope = sum_of(columns, [=](int64_t c) ZR_ALWAYS { return g(c) * (widen(x[c]) - mean); }) / width * scale * scale;
-    if (rows.stream) {
-      const auto* stream = static_cast<const Number*>(rows.stream) + r * columns;
+  const auto *gradient = static_cast<const Number*>(rows.gradient) + r * columns, *x = static_cast<const Number*>(rows.x) + r * columns;
+  auto* dx = static_cast<Number*>(rows.dx) + r * columns;
+  const float scale = rows.scale[r], mean = rows.mean ? rows.mean[r] : 0.0f;
+  float a = 0, b = 0, c = 0, d = 0;  // two streams of mean(g), two of mean(g z)
+#pragma omp simd reduction(+ : a, b, c, d)
+  for (int64_t i = 0; i < half; ++i) {
+    const float g = widen(gradient[i]) * widen(weight[i]), h = widen(gradient[half + i]) * widen(weight[half + i]);
+    a += g;
+    b += h;
+    c += g * (widen(x[i]) - mean);
+    d += h * (widen(x[half + i]) - mean);
+  }
+  for (int64_t i = 2 * half; i < columns; ++i) {
+    const float g = widen(gradient[i]) * widen(weight[i]);
+    a += g;
+    c += g * (widen(x[i]) - mean);
+  }
+  const float offset = rows.mean ? (a + b) / width : 0.0f, slope = (c + d) / width * scale * scale;
+  const auto at = [=](int64_t i) ZR_ALWAYS { return scale * (widen(gradient[i]) * widen(weight[i]) - offset - (widen(x[i]) - mean) * slope); };
+  if (rows.stream) {
+    const auto* stream = static_cast<const Number*>(rows.stream) + r * columns;
 #pragma omp simd
-      for (int64_t c = 0; c < columns; ++c) narrow(scale * (g(c) - offset - (widen(x[c]) - mean) * slope) + widen(stream[c]), dx[c]);
-    } else {
+    for (int64_t i = 0; i < columns; ++i) narrow(at(i) + widen(stream[i]), dx[i]);
+  } else {
 #pragma omp simd
-      for (int64_t c = 0; c < columns; ++c) narrow(scale * (g(c) - offset - (widen(x[c]) - mean) * slope), dx[c]);
-    }
+    for (int64_t i = 0; i < columns; ++i) narrow(at(i), dx[i]);
+  }
+}
+
+template <typename Number>
+ZR_INLINE void add_to_sums(const NormGradientRows& rows, int64_t r, float* weight_sums, float* bias_sums) {
+  const auto *gradient = static_cast<const Number*>(rows.gradient) + r * rows.columns, *x = static_cast<const Number*>(rows.x) + r * rows.columns;
+  const float scale = rows.scale[r], mean = rows.mean ? rows.mean[r] : 0.0f;
+  if (weight_sums) {
+#pragma omp simd
+    for (int64_t c = 0; c < rows.columns; ++c) weight_sums[c] += widen(gradient[c]) * ((widen(x[c]) - mean) * scale);
+  }
+  if (bias_sums) {
+#pragma omp simd
+    for (int64_t c = 0; c < rows.columns; ++c) bias_sums[c] += widen(gradient[c]);
   }
 }
 
@@ -76,8 +101,14 @@ void normalise_rows(const NormRows& rows, int64_t begin, int64_t end) {
 }
 
 ZR_FOR_EACH_CPU
-void norm_gradient_rows(const NormGradientRows& rows, int64_t begin, int64_t end) {
-  with_number(rows.dtype, [&](auto zero) ZR_ALWAYS { input_gradient<decltype(zero)>(rows, begin, end); });
+void norm_gradient_rows(const NormGradientRows& rows, int64_t begin, int64_t end, float* weight_sums, float* bias_sums) {
+  with_number(rows.dtype, [&](auto zero) ZR_ALWAYS {
+    using Number = decltype(zero);
+    for (int64_t r = begin; r < end; ++r) {
+      if (rows.dx) input_gradient<Number>(rows, r);
+      add_to_sums<Number>(rows, r, weight_sums, bias_sums);
+    }
+  });
 }
 
 }  // namespace zerorun::ops

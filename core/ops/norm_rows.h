@@ -18,15 +18,15 @@ struct NormRows {
 };
 void normalise_rows(const NormRows& rows, int64_t begin, int64_t end);
 
-// dx from the gradient of y: with g = gradient weight and z = (x - mean) scale, scale (g - mean(g) - z mean(g z)), without
-// mean(g) for RMS norm; plus the row of `stream`.
+// From the gradient of y, with g = gradient weight and z = (x - mean) scale: dx = scale (g - mean(g) - z mean(g z)), without mean(g)
+// for RMS norm, plus the row of `stream`; and what the rows add to weight_sums (gradient z) and bias_sums (gradient).
 struct NormGradientRows {
   c10::ScalarType dtype;
   int64_t columns;
   const void *gradient, *x, *weight, *stream;  // no stream: nothing is added
   const float *mean, *scale;
-  void* dx;
+  void* dx;                                    // may be null, as the sums: not asked for
 };
-void norm_gradient_rows(const NormGradientRows& rows, int64_t begin, int64_t end);
+void norm_gradient_rows(const NormGradientRows& rows, int64_t begin, int64_t end, float* weight_sums, float* bias_sums);
 
 }  // namespace zerorun::ops

@@ -9,45 +9,34 @@ namespace {
 
 constexpr int64_t kTile = 256, kBlock = 64;
 
-// part[c] += gradient[c] (x[c] - mean) scale.
+// total[c] = sum over r of gradient[r, first + c].
 template <typename Number>
-ZR_INLINE void add_normalised(const Number* gradient, const Number* x, float mean, float scale, float* part, int64_t count) {
-#pragma omp simd
-  for (int64_t c = 0; c < count; ++c) part[c] += widen(gradient[c]) * ((widen(x[c]) - mean) * scale);
-}
-
-template <typename Number, bool kNormalised>
-ZR_INLINE void sum_tile(const ColumnSums& sums, int64_t first, int64_t count) {
-  float total[kTile] = {};
+ZR_INLINE void sum_tile(const ColumnSums& sums, int64_t first, int64_t count, float* total) {
   for (int64_t block = 0; block < sums.rows; block += kBlock) {
     float part[kTile] = {};
     for (int64_t r = block; r < std::min(block + kBlock, sums.rows); ++r) {
       const auto* gradient = static_cast<const Number*>(sums.gradient) + r * sums.columns + first;
-      if constexpr (kNormalised) {
-        const auto* x = static_cast<const Number*>(sums.x) + r * sums.columns + first;
-        add_normalised(gradient, x, sums.mean ? sums.mean[r] : 0.0f, sums.scale[r], part, count);
-      } else {
 #pragma omp simd
-        for (int64_t c = 0; c < count; ++c) part[c] += widen(gradient[c]);
-      }
+      for (int64_t c = 0; c < count; ++c) part[c] += widen(gradient[c]);
     }
     for (int64_t c = 0; c < count; ++c) total[c] += part[c];
   }
-  auto* sum = static_cast<Number*>(sums.sum) + first;
-  for (int64_t c = 0; c < count; ++c) narrow(widen(sum[c]) + total[c], sum[c]);
 }
 
 }  // namespace
 
 ZR_FOR_EACH_CPU
 void sum_columns(const ColumnSums& sums, int64_t begin, int64_t end) {
-  with_number(sums.dtype, [&](auto zero) ZR_ALWAYS {
-    using Number = decltype(zero);
-    for (int64_t first = begin; first < end; first += kTile) {
-      const int64_t count = std::min(kTile, end - first);
-      sums.x ? sum_tile<Number, true>(sums, first, count) : sum_tile<Number, false>(sums, first, count);
-    }
-  });
+  for (int64_t first = begin; first < end; first += kTile) {
+    const int64_t count = std::min(kTile, end - first);
+    float total[kTile] = {};
+    with_number(sums.dtype, [&](auto zero) ZR_ALWAYS { sum_tile<decltype(zero)>(sums, first, count, total); });
+    with_number(sums.sum_dtype, [&](auto zero) ZR_ALWAYS {
+      auto* sum = static_cast<decltype(zero)*>(sums.sum) + first;
+#pragma omp simd
+      for (int64_t c = 0; c < count; ++c) narrow(widen(sum[c]) + total[c], sum[c]);
+    });
+  }
 }
 
 ZR_FOR_EACH_CPU

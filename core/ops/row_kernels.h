@@ -7,13 +7,12 @@
 
 namespace zerorun::ops {
 
-// sum[c] += sum over r of gradient[r, c], or, with x, of gradient[r, c] (x[r, c] - mean[r]) scale[r]; no mean: 0. For columns begin to
-// end. Rows are added in order in blocks, the blocks to each other, and that to `sum` once.
+// sum[c] += sum over r of gradient[r, c] for columns begin to end. Rows are added in order in blocks, the blocks to each other, and
+// that to `sum` once.
 struct ColumnSums {
-  c10::ScalarType dtype;
+  c10::ScalarType dtype, sum_dtype;
   int64_t rows, columns;
-  const void *gradient, *x;
-  const float *mean, *scale;
+  const void* gradient;
   void* sum;
 };
 void sum_columns(const ColumnSums& sums, int64_t begin, int64_t end);
