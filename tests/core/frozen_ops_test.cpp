@@ -1,4 +1,4 @@
-// Weights that are not trained: nothing is computed or kept for them, and the gradients of the others are what they were.
+// What an op does to the gradients of its weights: it adds to those that are trained; for the others nothing is computed or kept.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -14,12 +14,14 @@
 namespace zerorun::testing {
 namespace {
 
-// Gradients of every subset of trained leaves are those where all are trained.
-void expect_any_may_be_frozen(const Tensors& values, const Function& op) {
-  auto all = leaves(values, true);
+// Gradients of every subset of trained leaves are those where all are trained, and a second use adds the same again.
+void expect_gradients_are_added_where_trained(const Tensors& values, const Function& op) {
+  auto all = leaves(values, true), twice = leaves(values, true);
   const auto out = op(all);
   const auto seed = out.dim() == 0 ? at::ones_like(out) : at::randn_like(out);
   torch::autograd::backward({out}, {seed});
+  for (int use = 0; use < 2; ++use) torch::autograd::backward({op(twice)}, {seed});
+  for (size_t i = 0; i < values.size(); ++i) EXPECT_TRUE(at::allclose(twice[i].grad(), all[i].grad() * 2, 1e-5, 1e-6)) << "input " << i;
   for (size_t trained = 1; trained < size_t{1} << values.size(); ++trained) {
     Tensors some;
     for (size_t i = 0; i < values.size(); ++i) {
@@ -35,17 +37,17 @@ void expect_any_may_be_frozen(const Tensors& values, const Function& op) {
   }
 }
 
-TEST(FrozenWeights, LeaveTheOtherGradientsAsTheyWere) {
+TEST(FrozenWeights, LeaveTheOtherGradientsAsTheyWereAndThoseAreAddedTo) {
   const auto tokens = at::randint(0, 11, {3, 5}, at::kLong), targets = at::randint(0, 13, {10}, at::kLong);
-  expect_any_may_be_frozen({at::randn({2, 5, 7}), at::randn({7, 13}), at::randn({13})},
+  expect_gradients_are_added_where_trained({at::randn({2, 5, 7}), at::randn({7, 13}), at::randn({13})},
                            [](const Tensors& t) { return ops::conv1d(t[0], t[1], t[2]); });
-  expect_any_may_be_frozen({at::randn({2, 5, 7}), at::randn({13, 7}), at::randn({4, 7})},
+  expect_gradients_are_added_where_trained({at::randn({2, 5, 7}), at::randn({13, 7}), at::randn({4, 7})},
                            [](const Tensors& t) { return at::cat(ops::linears(t[0], {t[1], t[2]}), -1); });
-  expect_any_may_be_frozen({at::randn({2, 5, 7}), at::randn({7}), at::randn({7})},
+  expect_gradients_are_added_where_trained({at::randn({2, 5, 7}), at::randn({7}), at::randn({7})},
                            [](const Tensors& t) { return ops::layer_norm(t[0], t[1], t[2], 1e-5); });
-  expect_any_may_be_frozen({at::randn({2, 5, 7}), at::randn({7})}, [](const Tensors& t) { return ops::rms_norm(t[0], t[1], 1e-5); });
-  expect_any_may_be_frozen({at::randn({11, 7}), at::randn({6, 7})}, [&](const Tensors& t) { return ops::embed(tokens, t[0], t[1]); });
-  expect_any_may_be_frozen({at::randn({10, 7}), at::randn({13, 7})},
+  expect_gradients_are_added_where_trained({at::randn({2, 5, 7}), at::randn({7})}, [](const Tensors& t) { return ops::rms_norm(t[0], t[1], 1e-5); });
+  expect_gradients_are_added_where_trained({at::randn({11, 7}), at::randn({6, 7})}, [&](const Tensors& t) { return ops::embed(tokens, t[0], t[1]); });
+  expect_gradients_are_added_where_trained({at::randn({10, 7}), at::randn({13, 7})},
                            [&](const Tensors& t) { return ops::linear_cross_entropy(t[0], t[1], targets, 1.0); });
 }
 

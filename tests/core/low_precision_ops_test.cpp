@@ -15,6 +15,7 @@
 #include "core/ops/rms_norm.h"
 #include "core/ops/rotary.h"
 #include "core/ops/swiglu.h"
+#include "core/ops/tile_packing.h"
 #include "core/unit.h"
 #include "tests/core/expect_same.h"
 
@@ -63,6 +64,23 @@ TEST_P(LowPrecision, MatrixProductsAreRoundedOnce) {
                  [](const Tensors& t) { return at::cat(ops::linears(t[0], {t[1], t[2], t[3]}), -1); },
                  [](const Tensors& t) { return at::cat({at::matmul(t[0], t[1].t()), at::matmul(t[0], t[2].t()), at::matmul(t[0], t[3].t())}, -1); },
                  3);  // the gradient of x is rounded after each weight
+}
+
+TEST(TilePacking, PutsZerosBesideAnOddRowOrColumn) {
+  const auto values = at::randn({40, 70}).to(at::kBFloat16);
+  const auto* data = static_cast<const char*>(values.const_data_ptr());
+  for (const bool transposed : {false, true}) {
+    const ops::PackedMatrix matrix{data, at::kBFloat16, transposed ? 1 : 70, transposed ? 70 : 1};
+    const auto expected = transposed ? values.t() : values;
+    auto copy = at::full({35, 50}, NAN).to(at::kBFloat16), pairs = at::full({2 * 18 * ops::kStrip}, NAN).to(at::kBFloat16);
+    ops::copy_tile(matrix, 2, 1, 35, 33, copy.data_ptr<at::BFloat16>(), 50);
+    EXPECT_TRUE(at::equal(copy.narrow(1, 0, 33), expected.narrow(0, 2, 35).narrow(1, 1, 33)));
+    EXPECT_TRUE((copy.select(1, 33) == 0).all().item<bool>());
+    ops::interleave_tile(matrix, 2, 1, 35, 37, pairs.data_ptr<at::BFloat16>());
+    const auto rows = pairs.narrow(0, 0, 18 * ops::kStrip * 2).view({18, ops::kStrip, 2}).transpose(1, 2).reshape({36, ops::kStrip}).narrow(1, 0, 37);
+    EXPECT_TRUE(at::equal(rows.narrow(0, 0, 35), expected.narrow(0, 2, 35).narrow(1, 1, 37)));
+    EXPECT_TRUE((rows[35] == 0).all().item<bool>());
+  }
 }
 
 TEST_P(LowPrecision, AProductAddsToWhatIsThere) {
