@@ -25,6 +25,12 @@ class Settler {
     take("family", family, held);
   }
 
+  // A choice of the training, not of the model: what is set holds.
+  template <typename Value>
+  void prefer(const char* name, std::optional<Value>& key, Value held) {
+    if (!key) take(name, key, held);
+  }
+
   template <typename Value>
   void refuse(const char* name, const std::optional<Value>& key, std::string_view held_family) const {
     if (key) fail(ErrorKind::configuration, "{} is {}, but {} holds a {}, which has no such key", shown(name), *key, source_, held_family);
@@ -64,6 +70,7 @@ void settle_family(Settler& settler, Settings::Model& model, const Gpt2Config& c
   settle_common(settler, model, config);
   settler.settle("intermediate_size", model.intermediate_size, config.inner_size());
   settler.settle("layer_norm_eps", model.layer_norm_eps, config.layer_norm_eps);
+  settler.prefer("dropout", model.dropout, config.dropout);
   settler.refuse("num_key_value_heads", model.num_key_value_heads, "gpt2");
   settler.refuse("head_dim", model.head_dim, "gpt2");
   settler.refuse("rms_norm_eps", model.rms_norm_eps, "gpt2");
@@ -79,6 +86,7 @@ void settle_family(Settler& settler, Settings::Model& model, const LlamaConfig& 
   settler.settle("rms_norm_eps", model.rms_norm_eps, config.rms_norm_eps);
   settler.settle("rope_theta", model.rope_theta, config.rope_theta);
   settler.refuse("layer_norm_eps", model.layer_norm_eps, "llama");
+  settler.refuse("dropout", model.dropout, "llama");
 }
 
 }  // namespace
@@ -92,13 +100,6 @@ void settle_model(Settings& settings) {
 
 std::unique_ptr<HfFolder> open_pretrained(const Settings& settings) {
   return settings.model.hf_path ? std::make_unique<HfFolder>(*settings.model.hf_path) : nullptr;
-}
-
-std::vector<std::string> notes_of(const HfFolder& folder) {
-  auto notes = folder.warnings();
-  const auto* gpt2 = std::get_if<Gpt2Config>(&folder.config());
-  if (gpt2 && gpt2->dropout > 0) notes.push_back(fmt::format("dropout {} of its config.json is not applied", gpt2->dropout));
-  return notes;
 }
 
 }  // namespace zerorun

@@ -1,8 +1,6 @@
 // A run that starts from a Hugging Face folder (model.hf_path).
 #pragma once
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "core/weights/hf_folder.h"
 #include "launcher/settings.h"
@@ -15,8 +13,5 @@ void settle_model(Settings& settings);
 
 // The folder's weights, opened and checked; null without model.hf_path. Throws what HfFolder throws.
 std::unique_ptr<HfFolder> open_pretrained(const Settings& settings);
-
-// What the user should know of a folder: what is read as something else than it says.
-std::vector<std::string> notes_of(const HfFolder& folder);
 
 }  // namespace zerorun

@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/models/transformer.h"
 #include "core/ops/attention.h"
+#include "core/ops/dropout.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
 #include "core/ops/layer_norm.h"
@@ -19,33 +20,44 @@ namespace {
 constexpr double kStddev = 0.02;
 constexpr const char* kTokenWeight = "transformer.wte.weight";
 
+// Sites: 0 the embedding, then two a block.
+at::Tensor drop(at::Tensor x, double probability, const StepContext& context, uint32_t site) {
+  if (context.mode != Mode::train || probability == 0) return x;
+  return ops::dropout(x, probability, {context.key.seed, context.key.step, context.key.first_sample, site});
+}
+
 class Embedding final : public Unit {
  public:
   explicit Embedding(const Gpt2Config& config)
       : Unit("embedding", {{kTokenWeight, {config.vocab_size, config.hidden_size}, Init::normal(kStddev)},
-                           {"transformer.wpe.weight", {config.max_position_embeddings, config.hidden_size}, Init::normal(kStddev)}}) {}
+                           {"transformer.wpe.weight", {config.max_position_embeddings, config.hidden_size}, Init::normal(kStddev)}}),
+        dropout_(config.dropout) {}
 
   Carry forward(const StepContext& context, Weights weights, Carry) const override {
-    return {ops::embed(context.tokens, weights[0], weights[1])};
+    return {drop(ops::embed(context.tokens, weights[0], weights[1]), dropout_, context, 0)};
   }
 
   bool backward_needs_weights() const override { return false; }
+
+ private:
+  double dropout_;
 };
 
 class Block final : public Unit {
  public:
   Block(const Gpt2Config& config, int64_t layer)
-      : Unit(fmt::format("blocks.{}", layer), declare(config, layer)), heads_(config.num_attention_heads), eps_(config.layer_norm_eps) {}
+      : Unit(fmt::format("blocks.{}", layer), declare(config, layer)), heads_(config.num_attention_heads), eps_(config.layer_norm_eps),
+        dropout_(config.dropout), site_(static_cast<uint32_t>(1 + 2 * layer)) {}
 
-  Carry forward(const StepContext&, Weights w, Carry carry) const override {
+  Carry forward(const StepContext& context, Weights w, Carry carry) const override {
     auto [stream, normed] = ops::fork_layer_norm(carry[0], w[0], w[1], eps_);
     carry.clear();
     auto qkv = ops::conv1d(std::exchange(normed, {}), w[2], w[3]);
     auto mixed = ops::causal_attention(std::exchange(qkv, {}), heads_);
-    auto sum = ops::conv1d(std::exchange(mixed, {}), w[4], w[5]).add_(std::exchange(stream, {}));
+    auto sum = drop(ops::conv1d(std::exchange(mixed, {}), w[4], w[5]), dropout_, context, site_).add_(std::exchange(stream, {}));
     std::tie(stream, normed) = ops::fork_layer_norm(std::exchange(sum, {}), w[6], w[7], eps_);
     auto inner = at::gelu(ops::conv1d(std::exchange(normed, {}), w[8], w[9]), "tanh");
-    return {ops::conv1d(std::exchange(inner, {}), w[10], w[11]).add_(stream)};
+    return {drop(ops::conv1d(std::exchange(inner, {}), w[10], w[11]), dropout_, context, site_ + 1).add_(stream)};
   }
 
  private:
@@ -68,7 +80,8 @@ class Block final : public Unit {
   }
 
   int64_t heads_;
-  double eps_;
+  double eps_, dropout_;
+  uint32_t site_;
 };
 
 class Head final : public Unit {
@@ -98,6 +111,9 @@ class Head final : public Unit {
 void validate(const Gpt2Config& config) {
   require_positive_sizes(config);
   require_positive("intermediate_size", config.inner_size());
+  if (!(config.dropout >= 0 && config.dropout < 1)) {
+    fail(ErrorKind::configuration, "model.dropout is {}, expected at least 0 and below 1", config.dropout);
+  }
   if (config.hidden_size % config.num_attention_heads != 0) {
     fail(ErrorKind::configuration, "model.hidden_size {} does not divide into model.num_attention_heads {}", config.hidden_size,
          config.num_attention_heads);
