@@ -118,6 +118,22 @@ class OneUlpOff final : public Optimizer {
   const Optimizer& inner_;
 };
 
+// Draws another mask when a unit is computed once more in backward.
+class OtherMaskInRecompute final : public Unit {
+ public:
+  explicit OtherMaskInRecompute(const Unit& inner) : Unit(inner.name(), inner.parameters()), inner_(inner) {}
+  Carry forward(const StepContext& context, Weights weights, Carry carry) const override {
+    auto other = context;
+    if (backward_needs_weights() && at::GradMode::is_enabled()) ++other.key.step;
+    return inner_.forward(other, weights, std::move(carry));
+  }
+  bool backward_needs_weights() const override { return inner_.backward_needs_weights(); }
+  bool writes_gradients_in_forward() const override { return inner_.writes_gradients_in_forward(); }
+
+ private:
+  const Unit& inner_;
+};
+
 // Two ranks at stage 3 with a fault, held against one rank without it, as the parity tests do.
 class NegativeControl : public ::testing::TestWithParam<bool> {
  protected:
@@ -188,6 +204,17 @@ TEST(NegativeControlOfTheUpdate, AForgottenClipFactorIsSeenWithSgd) {
   auto test = sound;
   test.wrap_optimizer = [](const Optimizer& inner) { return std::make_unique<Unclipped>(inner); };
   EXPECT_NE(first_disagreement(train(test), train(sound), true), "");
+}
+
+TEST(NegativeControlOfTheBits, ADropoutMaskThatDiffersUnderRecomputeIsSeen) {
+  TrainingCase kept;
+  kept.config.dropout = 0.1;
+  auto recomputed = kept;
+  recomputed.recompute = true;
+  const auto reference = train(kept);
+  EXPECT_EQ(first_difference(train(recomputed), reference), "");
+  recomputed.wrap_unit = [](const Unit& unit) { return std::make_shared<OtherMaskInRecompute>(unit); };
+  EXPECT_THAT(first_difference(train(recomputed), reference), ::testing::StartsWith("norm of step 0")) << "the loss is that of the first forward";
 }
 
 TEST(NegativeControlOfTheBits, OneUnitInTheLastPlaceIsSeen) {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "core/ops/dropout.h"
 #include "tests/zero/plain_models.h"
 
 namespace zerorun::testing {
@@ -50,17 +51,26 @@ Tensor attention(const Tensor& x, const Named& w, const std::string& h, int64_t 
   return at::matmul(mixed, w.at(h + "c_proj.weight")) + w.at(h + "c_proj.bias");
 }
 
-Tensor loss_of(const Gpt2Config& config, const Named& w, const Batch& batch) {
+Tensor loss_of(const Gpt2Config& config, const Named& w, const Batch& batch, std::optional<int64_t> step) {
+  const auto drop = [&](const Tensor& x, uint32_t site) {
+    if (!step) return x;
+    const at::NoGradGuard no_grad;
+    const auto mask = ops::dropout(at::ones_like(x), config.dropout, {42, *step, batch.first_sample, site});
+    const at::AutoGradMode grad(true);
+    return x * mask;
+  };
   const int64_t c = config.hidden_size;
   const auto norm = [&](const Tensor& x, const std::string& name) {
     return at::layer_norm(x, {c}, w.at(name + ".weight"), w.at(name + ".bias"), config.layer_norm_eps);
   };
   auto x = at::embedding(w.at("transformer.wte.weight"), batch.tokens) + w.at("transformer.wpe.weight").narrow(0, 0, batch.tokens.size(1));
+  x = drop(x, 0);
   for (int64_t l = 0; l < config.num_hidden_layers; ++l) {
     const auto h = "transformer.h." + std::to_string(l) + ".";
-    x = x + attention(norm(x, h + "ln_1"), w, h + "attn.", config.num_attention_heads);
+    const auto site = static_cast<uint32_t>(1 + 2 * l);
+    x = x + drop(attention(norm(x, h + "ln_1"), w, h + "attn.", config.num_attention_heads), site);
     const auto inner = at::gelu(at::matmul(norm(x, h + "ln_2"), w.at(h + "mlp.c_fc.weight")) + w.at(h + "mlp.c_fc.bias"), "tanh");
-    x = x + at::matmul(inner, w.at(h + "mlp.c_proj.weight")) + w.at(h + "mlp.c_proj.bias");
+    x = x + drop(at::matmul(inner, w.at(h + "mlp.c_proj.weight")) + w.at(h + "mlp.c_proj.bias"), site + 1);
   }
   const auto& head = w.at(config.tie_word_embeddings ? "transformer.wte.weight" : "lm_head.weight");
   const auto logits = at::matmul(norm(x, "transformer.ln_f"), head.t());
@@ -70,7 +80,7 @@ Tensor loss_of(const Gpt2Config& config, const Named& w, const Batch& batch) {
 }  // namespace
 
 PlainModel plain_gpt2(const Gpt2Config& config) {
-  return {fresh_weights(config), [config](const Named& weights, const Batch& batch) { return loss_of(config, weights, batch); }};
+  return {fresh_weights(config), [config](const Named& weights, const Batch& batch, std::optional<int64_t> step) { return loss_of(config, weights, batch, step); }};
 }
 
 }  // namespace zerorun::testing

@@ -75,7 +75,7 @@ Tensor loss_of(const LlamaConfig& config, const Named& w, const Batch& batch) {
 }  // namespace
 
 PlainModel plain_llama(const LlamaConfig& config) {
-  return {fresh_weights(config), [config](const Named& weights, const Batch& batch) { return loss_of(config, weights, batch); }};
+  return {fresh_weights(config), [config](const Named& weights, const Batch& batch, std::optional<int64_t>) { return loss_of(config, weights, batch); }};
 }
 
 }  // namespace zerorun::testing

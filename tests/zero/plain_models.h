@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,8 @@ using Named = std::map<std::string, Tensor>;
 
 struct PlainModel {
   Named weights;  // leaves
-  std::function<Tensor(const Named&, const Batch&)> loss;  // mean over the targets that count
+  // Mean over the targets that count; of a training step, or where `step` is none of an evaluation.
+  std::function<Tensor(const Named&, const Batch&, std::optional<int64_t> step)> loss;
 };
 
 PlainModel plain_gpt2(const Gpt2Config& config);

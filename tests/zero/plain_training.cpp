@@ -74,7 +74,7 @@ TrainingResult train_plainly(const TrainingCase& test) {
   TrainingResult result;
   for (int64_t step = 0; step < test.steps; ++step) {
     for (auto& [name, weight] : weights) weight.mutable_grad() = Tensor();
-    const auto loss = loss_of(weights, batches.train(step, 0, test.global_batch_size));
+    const auto loss = loss_of(weights, batches.train(step, 0, test.global_batch_size), step);
     torch::autograd::backward({loss}, {});
     result.losses.push_back(loss.item<double>());
     result.gradients.push_back(copy(weights, true));
@@ -82,7 +82,7 @@ TrainingResult train_plainly(const TrainingCase& test) {
     optimizer.step(weights, test.lr);
   }
   const at::NoGradGuard no_grad;
-  result.validation_loss = loss_of(weights, batches.validation(0, test.validation_windows)).item<double>();
+  result.validation_loss = loss_of(weights, batches.validation(0, test.validation_windows), std::nullopt).item<double>();
   result.weights = copy(weights, false);
   return result;
 }

@@ -26,6 +26,7 @@ std::string name_of_variant(const ::testing::TestParamInfo<Variant>& info) {
 
 TrainingCase make(const Variant& variant, int stage, int ranks) {
   TrainingCase test;
+  test.config.dropout = 0.1;
   if (variant.llama) test.llama = tiny_llama(true);
   test.precision = {variant.dtype, variant.sums};
   if (variant.dtype == at::kHalf) test.loss_scaling = {.loss_scale = 0};

@@ -77,6 +77,12 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   if (inner.rank() == 0) result = std::move(mine);
 }
 
+Model wrapped(const Model& inner, const TrainingCase& test) {
+  std::vector<std::shared_ptr<const Unit>> units;
+  for (int u = 0; u < inner.unit_count(); ++u) units.push_back(test.wrap_unit(inner.unit(u)));
+  return Model(std::move(units));
+}
+
 }  // namespace
 
 Batch CountedBatches::make(int64_t first, int64_t count) const {
@@ -111,7 +117,7 @@ std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test) {
 }
 
 TrainingResult train(const TrainingCase& test) {
-  const Model model = model_of(test);
+  const Model inner = model_of(test), model = test.wrap_unit ? wrapped(inner, test) : inner;
   TrainingResult result;
   run_ranks(test.ranks, [&](Communicator& communicator) { run_rank(test, communicator, model, result); });
   return result;

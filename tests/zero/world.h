@@ -85,6 +85,7 @@ struct TrainingCase {
   std::function<std::unique_ptr<Communicator>(Communicator&)> wrap_communicator;
   std::function<std::unique_ptr<Optimizer>(const Optimizer&)> wrap_optimizer;
   std::function<std::unique_ptr<BatchSource>(const BatchSource&, int rank)> wrap_batches;
+  std::function<std::shared_ptr<const Unit>(const Unit&)> wrap_unit;
 };
 
 using Values = std::map<std::string, std::vector<float>>;  // by name of the parameter
