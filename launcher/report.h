@@ -43,6 +43,7 @@ struct Communication {
 
 struct StepSummary {
   int64_t count = 0;
+  int64_t skipped = 0;  // of them, in fp16: gradients overflowed, nothing was updated or published
   double first_loss = 0;
   double last_loss = 0;
   std::optional<double> last_validation_loss;

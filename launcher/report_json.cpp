@@ -49,13 +49,15 @@ Json to_json(const Communication& communication, With with) {
 }
 
 Json to_json(const StepSummary& steps) {
-  return {{"count", steps.count},
+  Json json = {{"count", steps.count},
           {"first_loss", steps.first_loss},
           {"last_loss", steps.last_loss},
           {"last_validation_loss", steps.last_validation_loss ? Json(*steps.last_validation_loss) : Json(nullptr)},
           {"median_seconds", steps.median_seconds},
           {"tokens_per_second", steps.tokens_per_second},
           {"startup_seconds", steps.startup_seconds}};
+  if (steps.skipped > 0) json["skipped"] = steps.skipped;
+  return json;
 }
 
 }  // namespace

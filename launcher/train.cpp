@@ -214,6 +214,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     }
     seconds.push_back(metrics.seconds);
     report.steps.count = step + 1;
+    report.steps.skipped += metrics.skipped;
     report.steps.last_loss = metrics.loss;
     if (metrics.validation_loss) report.steps.last_validation_loss = metrics.validation_loss;
     if (speaks) {
@@ -237,6 +238,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
       out << fmt::format("\nstopped after {} of {} steps: what was sent is of these, what was predicted of all\n", report.steps.count,
                          settings.training.steps);
     }
+    if (report.steps.skipped > 0) out << fmt::format("\n{} steps overflowed in fp16 and were skipped; they publish no parameters\n", report.steps.skipped);
     out << '\n' << comparison_table(report) << std::flush;
     folder->close();
     folder->write_report(report_json(report));

@@ -33,6 +33,22 @@ class Training(Program):
             self.assertEqual(line["bytes_sent"], line["predicted_bytes_sent"], name)
         self.assertGreater(report["communication"]["all_gather"]["bytes_sent"], 0)
 
+    def test_steps_that_overflow_in_fp16_are_skipped_and_told(self):
+        fp16 = ("precision.param_dtype=fp16", "precision.fp16.initial_scale_power=32", "precision.fp16.hysteresis=1", "training.steps=30")
+        status, out, err = self.run_program("train.yaml", *(word for o in fp16 for word in ("--set", o)))
+        self.assertEqual(status, 0, out + err)
+        steps = self.metrics()
+        skipped = [s["step"] for s in steps if s.get("skipped")]
+        self.assertEqual(skipped, list(range(1, len(skipped) + 1)), "the first steps, until the scale fits")
+        self.assertGreater(len(skipped), 0)
+        self.assertEqual([s["loss_scale"] for s in steps][:len(skipped) + 1], [2.0 ** (32 - i) for i in range(len(skipped) + 1)])
+        self.assertIn(f"{len(skipped)} steps overflowed in fp16", out)
+        self.assertEqual(self.report()["steps"]["skipped"], len(skipped))
+
+    def test_a_scale_that_cannot_fall_is_a_non_finite_run(self):
+        self.expect_failure(80, "smallest loss scale", "train.yaml", "--set", "precision.param_dtype=fp16", "--set", "precision.fp16.initial_scale_power=32",
+                            "--set", "precision.fp16.hysteresis=1", "--set", "precision.fp16.min_loss_scale=4294967296")
+
     def test_a_llama_trains_and_reports_truly(self):
         llama = ("model.family=llama", "model.intermediate_size=40", "model.num_key_value_heads=1", "model.head_dim=10", "optimizer.lr=1.0e-2")
         status, out, err = self.run_program("train.yaml", *(word for o in llama for word in ("--set", o)))
