@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Is the predicted peak of a process true? Trains two steps of GPT-2s of 0.5 to 4 GiB a process, at several shapes, stages, ranks
-and threads, with the processor's own instructions and with AVX2 only, and prints predicted against measured as a table and as JSON.
+"""Is the predicted peak of a process true? Trains two steps of GPT-2s and LLaMAs of 0.5 to 4 GiB a process, at several shapes, stages,
+ranks, threads and dtypes, with the processor's own instructions and with AVX2 only, and prints predicted against measured as a table and as JSON.
 Fails when one is off by more than 3 %.
 
     tests/bench/process_peak.py PATH/TO/zerorun [RESULT.json]
 
-About 8 minutes on 2 cores; needs 9 GiB.
+About 12 minutes on 2 cores; needs 9 GiB.
 """
 import json
 import os
@@ -16,22 +16,30 @@ import tempfile
 
 MIB = 2**20
 AVX2_ONLY = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
-# hidden, layers, heads, vocabulary, micro batch, length, stage, ranks, threads
+LLAMA = "model.family=llama model.intermediate_size=2048 model.num_key_value_heads=4"
+BF16 = "precision.param_dtype=bf16 precision.reduce_dtype=bf16"
+RECOMPUTE = "activation_checkpoint.mode=full"
+# hidden, layers, heads, vocabulary, micro batch, length, stage, ranks, threads, other settings
 CASES = [
-    (512, 8, 8, 256, 4, 256, 0, 1, 1),
-    (512, 8, 8, 256, 4, 256, 0, 1, 2),
-    (512, 8, 8, 256, 4, 256, 3, 2, 1),
-    (768, 12, 12, 256, 2, 128, 1, 2, 1),
-    (768, 12, 12, 50257, 2, 256, 2, 2, 1),
-    (768, 12, 12, 50257, 4, 512, 0, 1, 2),
-    (1024, 6, 16, 8192, 16, 512, 3, 2, 1),
-    (256, 6, 4, 8192, 32, 512, 3, 2, 1),
-    (256, 4, 4, 256, 64, 256, 0, 1, 2),
+    (512, 8, 8, 256, 4, 256, 0, 1, 1, ""),
+    (512, 8, 8, 256, 4, 256, 0, 1, 2, ""),
+    (512, 8, 8, 256, 4, 256, 3, 2, 1, ""),
+    (768, 12, 12, 256, 2, 128, 1, 2, 1, ""),
+    (768, 12, 12, 50257, 2, 256, 2, 2, 1, ""),
+    (768, 12, 12, 50257, 4, 512, 0, 1, 2, ""),
+    (1024, 6, 16, 8192, 16, 512, 3, 2, 1, ""),
+    (256, 6, 4, 8192, 32, 512, 3, 2, 1, ""),
+    (256, 4, 4, 256, 64, 256, 0, 1, 2, ""),
+    (768, 12, 12, 8192, 4, 512, 3, 2, 1, LLAMA),
+    (768, 12, 12, 50257, 4, 512, 2, 2, 1, BF16),
+    (768, 12, 12, 50257, 16, 512, 0, 1, 2, f"{BF16} {LLAMA}"),
+    (768, 12, 12, 50257, 8, 512, 3, 2, 1, f"{RECOMPUTE} model.dropout=0.1"),
+    (768, 12, 12, 50257, 4, 512, 1, 1, 2, "precision.param_dtype=fp16 optimizer.name=SGD"),
 ]
 
 
 def train(program, folder, case, environment):
-    hidden, layers, heads, vocabulary, micro_batch, length, stage, ranks, threads = case
+    hidden, layers, heads, vocabulary, micro_batch, length, stage, ranks, threads, others = case
     (folder / "text.txt").write_text("Every run ends with what it took, against what it was said to take.\n" * 20000, encoding="utf-8")
     (folder / "train.yaml").write_text(
         f"""run: {{name: peak, dir: {folder}/run, threads: {threads}}}
@@ -43,7 +51,8 @@ optimizer: {{name: AdamW, lr: 1.0e-3}}
 lr_scheduler: {{name: constant, warmup_steps: 0}}
 zero_optimization: {{stage: {stage}}}
 """, encoding="utf-8")
-    subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), program, str(folder / "train.yaml")],
+    subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), program, str(folder / "train.yaml"),
+                    *(word for other in others.split() for word in ("--set", other))],
                    env={**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", **environment},
                    stdout=subprocess.DEVNULL, check=True)
     return json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))["memory"]
@@ -67,9 +76,9 @@ def main():
                 memory = train(program, pathlib.Path(folder), case, environment)
             worst = max((rank["process_peak"] for rank in memory), key=lambda peak: abs(peak["measured"] - peak["predicted"]))
             off = worst["measured"] / worst["predicted"] - 1
-            hidden, layers, _, vocabulary, micro_batch, length, stage, ranks, threads = case
+            hidden, layers, _, vocabulary, micro_batch, length, stage, ranks, threads, others = case
             print(f"{hidden:>6} {layers:>6} {vocabulary:>6} {micro_batch:>5} {length:>6} {stage:>5} {ranks:>5} {threads:>7} {instructions:>12}"
-                  f" {worst['predicted'] / MIB:>13.1f} {worst['measured'] / MIB:>12.1f} {off:>+7.2%}", flush=True)
+                  f" {worst['predicted'] / MIB:>13.1f} {worst['measured'] / MIB:>12.1f} {off:>+7.2%}  {others}", flush=True)
             rows.append({"case": case, "instructions": instructions, **worst})
     result = {"processor": processor(), "rows": rows}
     if len(sys.argv) > 2:
