@@ -30,6 +30,11 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
   }
 }
 
+int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype) {
+  const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
+  return std::min(rows, std::max(kChunkLogits / vocabulary, least));
+}
+
 // What exists of the head at a time.
 struct Chunk {
   at::Tensor logits;  // [rows, V]
@@ -82,7 +87,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
                             double loss_scale, bool training) {
     const int64_t rows = x.size(0), vocabulary = weight.size(0);
-    const int64_t chunk_rows = std::clamp<int64_t>(kChunkLogits / vocabulary, 1, rows);
+    const int64_t chunk_rows = rows_of_chunk(rows, vocabulary, x.scalar_type());
     auto sum = at::empty({}, x.options().dtype(at::kDouble));
     if (!sum.is_meta()) *sum.data_ptr<double>() = 0;
     if (!targets.is_meta()) check_targets(targets, vocabulary);

@@ -146,6 +146,15 @@ TEST_P(LowPrecision, LinearCrossEntropyIsTheLossOfRoundedLogits) {
   }
 }
 
+// Every row adds the same to the gradient of word 5; in fp32 there would be 160 chunks.
+TEST(LowPrecisionHead, AWeightsGradientDoesNotStandStillWhereThereAreManyRows) {
+  constexpr int64_t kWords = 1 << 15, kRows = 160 * (ops::kChunkLogits / kWords);
+  auto weight = leaves({at::zeros({kWords, 1}, at::kBFloat16)}, true)[0];
+  ops::linear_cross_entropy(at::full({kRows, 1}, 1.5, at::kBFloat16), weight, at::full({kRows}, 5, at::kLong), 1.0);
+  const double expected = -1.5 * kRows;
+  EXPECT_NEAR(weight.grad()[5].item<double>() / expected, 1, 0x1p-5);
+}
+
 TEST_P(LowPrecision, ALargeLossScaleDoesNotOverflowBeforeTheGradientDoes) {
   const auto targets = at::randint(0, 50, {8}, at::kLong);
   constexpr double kScale = 16384;
