@@ -86,6 +86,11 @@ Model::Model(std::vector<std::shared_ptr<const Unit>> units, const std::set<std:
 
 Model Model::with_frozen(const std::vector<std::string>& patterns) const {
   std::set<std::string> frozen;
+  for (const auto& group : groups_) {
+    for (const auto& parameter : group.parameters) {
+      if (!group.trainable) frozen.insert(parameter.name);
+    }
+  }
   for (const auto& pattern : patterns) {
     bool matched = false;
     for (const auto& group : groups_) {

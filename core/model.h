@@ -23,7 +23,7 @@ class Model {
   // Throws Error(bug) where two units declare the same name differently, or a parameter has no elements.
   explicit Model(std::vector<std::shared_ptr<const Unit>> units);
 
-  // The same units, with the parameters frozen whose names match one of the patterns ("transformer.h.[0-3].*", as in a
+  // The same units, with the parameters frozen too whose names match one of the patterns ("transformer.h.[0-3].*", as in a
   // shell; `*` matches any text). Throws Error(configuration) for a pattern that matches no parameter, and where nothing
   // is left to train.
   Model with_frozen(const std::vector<std::string>& patterns) const;

@@ -46,6 +46,17 @@ TEST(Model, PlacesFollowTheUnitsOwnOrder) {
   EXPECT_EQ(group.parameters[0].name, "matrix");
 }
 
+TEST(Model, WhatIsFrozenStaysFrozenWhenMoreIs) {
+  const auto model = Model({unit("only", {{"a", {2, 2}, {}}, {"b", {2, 2}, {}}, {"c", {2, 2}, {}}})}).with_frozen({"a"}).with_frozen({"b"});
+  std::vector<std::string> trained;
+  for (const auto& group : model.groups()) {
+    for (const auto& parameter : group.parameters) {
+      if (group.trainable) trained.push_back(parameter.name);
+    }
+  }
+  EXPECT_THAT(trained, ElementsAre("c"));
+}
+
 std::string message_of(std::vector<std::shared_ptr<const Unit>> units) {
   try {
     const Model model(std::move(units));
