@@ -46,9 +46,9 @@ at::Tensor attend_to_cache(const at::Tensor& query, const at::Tensor& keys, cons
   const int64_t group = heads / key_heads, tile_rows = std::min(kKeyRows, positions), tasks = samples * key_heads;
   const auto out = at::empty(query.sizes(), query.options());
   const auto scratch = scratch_of(tasks, 2 * (group + tile_rows) * head_dim + group * (tile_rows + 2), out);
-  if (out.is_meta()) return out;
   // [B, K, G, D]: a group's heads lie side by side.
   const auto q = query.contiguous().view({samples, key_heads, group, head_dim}), o = out.view(q.sizes());
+  if (out.is_meta()) return out;
   const auto k = by_head(keys, head_dim), v = by_head(values, head_dim);
   at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {

@@ -70,7 +70,7 @@ TEST(GenerationOps, MetaTakesTheMemoryThatCpuTakes) {
     MemoryLedger ledger;
     const MemoryScope scope(ledger, Category::activations);
     const auto options = at::TensorOptions().device(device).dtype(dtype);
-    const auto query = at::zeros({2, 1, 6 * 24}, options), keys = at::zeros({2, positions, 2 * 24}, options);
+    const auto query = at::zeros({2, 3, 6 * 24}, options).narrow(1, 2, 1), keys = at::zeros({2, positions, 2 * 24}, options);
     const auto out = ops::attend_to_cache(query, keys, keys, 24);
     return std::pair(ledger.usage().total_peak, ledger.usage().total_now);
   };
