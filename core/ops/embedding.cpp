@@ -23,6 +23,7 @@ using torch::autograd::variable_list;
 constexpr int64_t kColumnsPerTask = 64, kElementsPerTask = 1 << 14;
 
 void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
+  ZR_CHECK(tokens.is_contiguous(), "tokens of strides {} and {}, expected them contiguous", tokens.stride(0), tokens.stride(1));
   const auto* token = tokens.const_data_ptr<int64_t>();
   for (int64_t i = 0; i < tokens.numel(); ++i) {
     if (token[i] < 0 || token[i] >= vocabulary) {

@@ -4,7 +4,7 @@
 
 namespace zerorun::ops {
 
-// tokens int64 [B, T], token_weight [V, C], position_weight [P, C] with first_position + T <= P -> [B, T, C]: row (b, t) is
+// tokens int64 [B, T], contiguous, token_weight [V, C], position_weight [P, C] with first_position + T <= P -> [B, T, C]: row (b, t) is
 // token_weight[tokens[b, t]] + position_weight[first_position + t]. Saves the tokens, and the weights for the place of their
 // gradients. Backward sums the rows of a token, and of a position, in fp32 in the order of the batch, and adds the sum to the
 // gradient once. Workspace of backward: an int64 a token of the batch. Throws Error(bad_data) for a token outside [0, V).

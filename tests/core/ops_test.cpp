@@ -69,6 +69,10 @@ TEST_F(Ops, ATokenOutsideTheVocabularyIsAnError) {
   }
 }
 
+TEST_F(Ops, TokensThatAreNoContiguousBlockAreRefused) {
+  EXPECT_THROW(ops::embed(at::zeros({3, 5}, at::kLong).narrow(1, 0, 2), at::randn({11, 4})), Error);
+}
+
 TEST_F(Ops, CausalAttentionIsSoftmaxOverThePast) {
   for (const int64_t rows : {1, 5, 33, 200}) {
     for (const int64_t heads : {1, 3}) {
