@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#define ZR_FOR_EACH_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
+#include "core/ops/number.h"
 
 namespace zerorun::kernels {
 
@@ -54,26 +54,6 @@ double sum_of_squares(const float* values, int64_t count) {
   }
   for (; i < count; ++i) lane[0] += static_cast<double>(values[i]) * values[i];
   return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7]));
-}
-
-ZR_FOR_EACH_CPU
-void widen(const c10::BFloat16* __restrict from, float* __restrict to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
-}
-
-ZR_FOR_EACH_CPU
-void widen(const c10::Half* __restrict from, float* __restrict to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
-}
-
-ZR_FOR_EACH_CPU
-void narrow(const float* __restrict from, c10::BFloat16* __restrict to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<c10::BFloat16>(from[i]);
-}
-
-ZR_FOR_EACH_CPU
-void narrow(const float* __restrict from, c10::Half* __restrict to, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<c10::Half>(from[i]);
 }
 
 }  // namespace zerorun::kernels

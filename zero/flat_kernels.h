@@ -1,9 +1,6 @@
 // The element-wise loops behind updates and norms, compiled for several instruction sets and chosen at run time.
 // Each works on the first `count` elements of its arrays. fp32, except where said.
 #pragma once
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <cstdint>
 
 namespace zerorun::kernels {
@@ -24,11 +21,5 @@ void add(float* sum, const float* part, int64_t count);
 
 // Sum of squares in fp64, in eight interleaved lanes added in a fixed order.
 double sum_of_squares(const float* values, int64_t count);
-
-void widen(const c10::BFloat16* from, float* to, int64_t count);
-void widen(const c10::Half* from, float* to, int64_t count);
-// To nearest even.
-void narrow(const float* from, c10::BFloat16* to, int64_t count);
-void narrow(const float* from, c10::Half* to, int64_t count);
 
 }  // namespace zerorun::kernels

@@ -1,14 +1,12 @@
 #include "zero/flat_span.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
 
 #include <algorithm>
 #include <cstring>
 #include <vector>
 
-#include "core/error.h"
+#include "core/ops/number.h"
 #include "zero/flat_kernels.h"
 
 namespace zerorun {
@@ -18,9 +16,8 @@ constexpr int64_t kBlocksPerTask = 8;
 
 int64_t blocks_of(int64_t count) { return (count + kFlatBlock - 1) / kFlatBlock; }
 
-template <typename T>
-T* at_element(Span span, int64_t begin) {
-  return static_cast<T*>(span.data) + begin;
+void* element(Span span, int64_t index) {
+  return static_cast<char*>(span.data) + index * static_cast<int64_t>(c10::elementSize(span.dtype));
 }
 
 // Runs block(begin, count) over all blocks, in parallel.
@@ -31,25 +28,19 @@ void for_each_block(int64_t elements, Block&& block) {
   });
 }
 
-[[noreturn]] void refuse(at::ScalarType dtype) { fail(ErrorKind::bug, "a flat span of {}, expected fp32, bf16 or fp16", c10::toString(dtype)); }
-
 }  // namespace
 
 const float* read_block(Span span, int64_t begin, int64_t count, float* block) {
-  switch (span.dtype) {
-    case at::kFloat: return at_element<float>(span, begin);
-    case at::kBFloat16: kernels::widen(at_element<c10::BFloat16>(span, begin), block, count); return block;
-    case at::kHalf: kernels::widen(at_element<c10::Half>(span, begin), block, count); return block;
-    default: refuse(span.dtype);
-  }
+  if (span.dtype == at::kFloat) return static_cast<const float*>(span.data) + begin;
+  ops::widen_row(span.dtype, element(span, begin), block, count);
+  return block;
 }
 
 void write_block(const float* values, Span span, int64_t begin, int64_t count) {
-  switch (span.dtype) {
-    case at::kFloat: std::memmove(at_element<float>(span, begin), values, count * sizeof(float)); return;
-    case at::kBFloat16: kernels::narrow(values, at_element<c10::BFloat16>(span, begin), count); return;
-    case at::kHalf: kernels::narrow(values, at_element<c10::Half>(span, begin), count); return;
-    default: refuse(span.dtype);
+  if (span.dtype == at::kFloat) {
+    std::memmove(element(span, begin), values, count * sizeof(float));
+  } else {
+    ops::narrow_row(span.dtype, values, element(span, begin), count);
   }
 }
 
@@ -67,7 +58,7 @@ void add(Span part, Span sum) {
     float part_block[kFlatBlock], sum_block[kFlatBlock];
     const float* addend = read_block(part, begin, count, part_block);
     if (sum.dtype == at::kFloat) {
-      kernels::add(at_element<float>(sum, begin), addend, count);
+      kernels::add(static_cast<float*>(sum.data) + begin, addend, count);
       return;
     }
     read_block(sum, begin, count, sum_block);
