@@ -8,6 +8,7 @@
 #include "launcher/build.h"
 #include "launcher/machine.h"
 #include "zero/evaluation.h"
+#include "zero/group_layout.h"
 
 namespace zerorun {
 namespace {
@@ -24,9 +25,24 @@ std::string largest_categories(const RankMemory& memory) {
   return text;
 }
 
-// Slices are equal, so that every rank has the same share of the padding, rounded to a byte.
-int64_t share_of_padding(int64_t states, int64_t padding, int64_t parameters) {
-  return std::llround(static_cast<double>(states) * static_cast<double>(padding) / static_cast<double>(parameters + padding));
+// Slices are equal, so that every rank has the same share of the padding, rounded to a byte. Of a frozen group only the parameters
+// are padded.
+int64_t share_of_padding(const RankMemory& memory, const Model& model, int ranks) {
+  struct Elements {
+    int64_t all = 0, padding = 0;
+    double share() const { return all ? static_cast<double>(padding) / static_cast<double>(all) : 0; }
+  } whole, trained;
+  for (const auto& group : model.groups()) {
+    const GroupLayout layout(group, ranks);
+    for (auto* elements : {&whole, &trained}) {
+      if (elements == &trained && !group.trainable) continue;
+      elements->all += layout.padded_count();
+      elements->padding += layout.padding();
+    }
+  }
+  const auto bytes_of = [&](Category category) { return static_cast<double>(memory.categories[static_cast<int>(category)].predicted); };
+  return std::llround(bytes_of(Category::parameters) * whole.share() +
+                      (bytes_of(Category::gradients) + bytes_of(Category::optimizer)) * trained.share());
 }
 
 std::string advice(const Settings& settings) {
@@ -62,13 +78,13 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
   return prediction;
 }
 
-std::vector<RankMemory> predicted_memory(const Prediction& prediction, int64_t parameters, const std::vector<int64_t>& baselines) {
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines) {
   std::vector<RankMemory> all;
   for (const int64_t baseline : baselines) {
     RankMemory memory;
     memory.rank = static_cast<int>(all.size());
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
-    memory.padding.predicted = share_of_padding(state_bytes(memory, &ComparedBytes::predicted), prediction.padding, parameters);
+    memory.padding.predicted = share_of_padding(memory, model, static_cast<int>(baselines.size()));
     memory.total.predicted = prediction.memory.total_peak;
     memory.process_baseline = baseline;
     memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;

@@ -21,9 +21,8 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 
-// The predicted half of the report. `parameters` of the model; `baselines`, by rank: the process's anonymous memory before
-// the model.
-std::vector<RankMemory> predicted_memory(const Prediction& prediction, int64_t parameters, const std::vector<int64_t>& baselines);
+// The predicted half of the report. `baselines`, of every rank: the process's anonymous memory before the model.
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
 Communication predicted_communication(const Prediction& prediction);
 
 // Throws Error(out_of_memory) where the predicted peak of a process exceeds memory.limit, or what `local_ranks` of them

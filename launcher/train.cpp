@@ -172,7 +172,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
                 .device = "cpu",
                 .threads = threads,
                 .parameters = model.parameter_count(),
-                .memory = predicted_memory(prediction, model.parameter_count(), gather(mpi, process_anonymous_bytes())),
+                .memory = predicted_memory(prediction, model, gather(mpi, process_anonymous_bytes())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
   if (speaks) {
