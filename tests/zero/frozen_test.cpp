@@ -90,6 +90,29 @@ TEST(Frozen, HasNoGradientAndNoState) {
   EXPECT_EQ(memory.peak_of(Category::optimizer), 8 * trained);
 }
 
+TEST(Frozen, IsSentByTheGatherOfStage3Alone) {
+  constexpr int kRanks = 4;
+  const Model model = model_of(frozen({"transformer.h.[02].*", "transformer.wte.*"}, 0, 1, false));
+  int64_t trained = 0, all = 0, again = 0;  // again: what backward gathers, the blocks from the first that it reaches
+  for (const auto& group : model.groups()) {
+    const int64_t elements = GroupLayout(group, kRanks).padded_count();
+    all += elements;
+    if (group.trainable) trained += elements;
+    if (group.name.starts_with("blocks")) again += elements;
+  }
+  const auto sent = [](int64_t elements) { return 4 * elements / kRanks * (kRanks - 1); };
+  for (int stage = 0; stage <= 3; ++stage) {
+    DryRunOptions options;
+    options.ranks = kRanks;
+    options.engine.sharding = Sharding::of_stage(stage);
+    options.workload = {2, 9, 1, 0, 0};
+    const auto traffic = dry_run(model, *make_adamw({}), options).traffic;
+    EXPECT_EQ(traffic.all_reduce.bytes_sent, stage == 0 ? 2 * sent(trained) : 0) << "stage " << stage;
+    EXPECT_EQ(traffic.reduce_scatter.bytes_sent, stage > 0 ? sent(trained) : 0) << "stage " << stage;
+    EXPECT_EQ(traffic.all_gather.bytes_sent, stage == 0 ? 0 : stage < 3 ? sent(trained) : sent(all + again)) << "stage " << stage;
+  }
+}
+
 TEST(Frozen, APatternThatMatchesNothingIsAnError) {
   for (const std::string pattern : {"transformer.h.7.*", "wte", "*"}) {
     try {
