@@ -13,7 +13,8 @@ at::Tensor conv1d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 // x [..., in], weight [out, in] -> x weight^T [..., out].
 at::Tensor linear(const at::Tensor& x, const at::Tensor& weight);
 
-// The same x times several weights: one graph node, whose backward sums the gradients of x in the order of the weights.
+// The same x times several weights: one graph node, whose backward sums the gradients of x in the order of the weights,
+// rounded to the dtype of x after each.
 std::vector<at::Tensor> linears(const at::Tensor& x, const std::vector<at::Tensor>& weights);
 
 }  // namespace zerorun::ops
