@@ -25,7 +25,7 @@ void plan(const CommandLine& line, std::ostream& out) {
   } else {
     out << fmt::format("{} parameters in {} units, stage {}, {} rank{}\n\n", model.parameter_count(), model.unit_count(),
                        settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s")
-        << prediction_table(memory);
+        << prediction_table(memory) << export_note(memory.front());
   }
   refuse_if_over_limit(settings, memory.front());
 }

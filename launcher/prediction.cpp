@@ -45,8 +45,11 @@ int64_t share_of_padding(const RankMemory& memory, const Model& model, int ranks
                       (bytes_of(Category::gradients) + bytes_of(Category::optimizer)) * trained.share());
 }
 
-std::string advice(const Settings& settings) {
-  std::string text = settings.zero_optimization.stage < 3 ? "a higher zero_optimization.stage, " : "";
+int64_t more_for_export(const RankMemory& memory) { return memory.process_peak_with_export - memory.process_peak.predicted; }
+
+std::string advice(const Settings& settings, const RankMemory& memory) {
+  std::string text = more_for_export(memory) > 0 ? fmt::format("metrics.export_hf: false ({} less), ", readable_bytes(more_for_export(memory))) : "";
+  text += settings.zero_optimization.stage < 3 ? "a higher zero_optimization.stage, " : "";
   if (settings.training.micro_batch_size > 1) text += "a smaller training.micro_batch_size, ";
   return text + "more ranks or a smaller model would help";
 }
@@ -71,7 +74,8 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
                       .seq_len = training.seq_len,
                       .steps = training.steps,
                       .evaluations = evaluations_of(settings, validation_windows),
-                      .batches_per_evaluation = evaluation_batches(validation_windows, training.micro_batch_size * ranks, training.eval_batches)};
+                      .batches_per_evaluation = evaluation_batches(validation_windows, training.micro_batch_size * ranks, training.eval_batches),
+                      .reads_parameters = settings.metrics.export_hf};
   auto prediction = dry_run(model, *make_optimizer(settings.optimizer), options);
   // After every step the ranks tell each other whether one of them was asked to stop.
   prediction.traffic.control += Traffic::Line{1, (ranks - 1) * static_cast<int64_t>(sizeof(int)), 0} * training.steps;
@@ -88,6 +92,7 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
     memory.total.predicted = prediction.memory.total_peak;
     memory.process_baseline = baseline;
     memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;
+    memory.process_peak_with_export = baseline + prediction.peak_to_the_end + kLibraryFirstUse;
     all.push_back(memory);
   }
   return all;
@@ -99,30 +104,36 @@ Communication predicted_communication(const Prediction& prediction) {
   return {line(traffic.all_gather), line(traffic.reduce_scatter), line(traffic.all_reduce), line(traffic.control)};
 }
 
+std::string export_note(const RankMemory& memory) {
+  if (more_for_export(memory) <= 0) return "";
+  return fmt::format("note: after the last step, writing the weights (metrics.export_hf) takes {} per rank, {} more than the steps\n",
+                     readable_bytes(memory.process_peak_with_export), readable_bytes(more_for_export(memory)));
+}
+
 void refuse_if_over_limit(const Settings& settings, const RankMemory& memory) {
-  const int64_t peak = memory.process_peak.predicted;
+  const int64_t peak = memory.process_peak_with_export;
   if (settings.memory.fail_if_predicted_over && settings.memory.limit && peak > *settings.memory.limit) {
     fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
-         readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory), advice(settings));
+         readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory), advice(settings, memory));
   }
 }
 
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
   refuse_if_over_limit(settings, memory);
   if (!settings.memory.fail_if_predicted_over) return;
-  const int64_t more = memory.process_peak.predicted - memory.process_baseline;  // than the process has now
+  const int64_t more = memory.process_peak_with_export - memory.process_baseline;  // than the process has now
   const auto of_process = memory_at_hand_of_process();
   if (of_process && more > of_process->bytes) {
     fail(ErrorKind::out_of_memory, "this run needs {} more per rank, {} more than there is ({}: {}): {}; {}", readable_bytes(more),
          readable_bytes(more - of_process->bytes), of_process->source, readable_bytes(of_process->bytes), largest_categories(memory),
-         advice(settings));
+         advice(settings, memory));
   }
   const auto at_hand = memory_at_hand();
   const int64_t needed = more * local_ranks;
   if (needed > at_hand.bytes) {
     fail(ErrorKind::out_of_memory, "this run needs {} on this host for {} ranks, {} more than there is ({}: {}; {} per rank): {}",
          readable_bytes(needed), local_ranks, readable_bytes(needed - at_hand.bytes), at_hand.source, readable_bytes(at_hand.bytes),
-         largest_categories(memory), advice(settings));
+         largest_categories(memory), advice(settings, memory));
   }
 }
 

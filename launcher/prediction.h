@@ -1,6 +1,7 @@
 // What a run will take, before a byte of it is allocated, and the refusal of a run that cannot fit.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/model.h"
@@ -25,8 +26,11 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
 Communication predicted_communication(const Prediction& prediction);
 
-// Throws Error(out_of_memory) where the predicted peak of a process exceeds memory.limit, or what `local_ranks` of them
-// add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
+// Where the export at the end takes more than the steps do: a line that says so, ended. Else "".
+std::string export_note(const RankMemory& memory);
+
+// Throws Error(out_of_memory) where the predicted peak of a process, the export included, exceeds memory.limit, or what
+// `local_ranks` of them add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
 void refuse_if_over_limit(const Settings& settings, const RankMemory& memory);  // memory.limit only: for a plan
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks);
 

@@ -24,6 +24,7 @@ struct RankMemory {
   ComparedBytes total;                                     // of the device's categories, at one moment
   ComparedBytes process_peak;                              // anonymous memory and own windows
   int64_t process_baseline = 0;                            // of the process before the model: libraries and MPI
+  int64_t process_peak_with_export = 0;                    // predicted, for what comes after the report; at least process_peak
 };
 
 struct CollectiveTraffic {

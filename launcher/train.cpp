@@ -178,7 +178,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   if (speaks) {
     out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
                        report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
-        << prediction_table(report.memory) << std::endl;
+        << prediction_table(report.memory) << export_note(report.memory.front()) << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
   refuse_if_over(settings, report.memory[session.rank()], session.local_size());

@@ -18,6 +18,7 @@ struct Workload {
   int64_t steps = 1;
   int64_t evaluations = 0;  // passes over a validation split
   int64_t batches_per_evaluation = 0;
+  bool reads_parameters = false;  // all of them once, at the end: Engine::for_each_parameter
 };
 
 struct DryRunOptions {
@@ -29,9 +30,10 @@ struct DryRunOptions {
 };
 
 struct Prediction {
-  MemoryUsage memory;   // of the rank, peaks over the run
-  Traffic traffic;      // of the rank, over the run
+  MemoryUsage memory;   // of the rank, peaks over steps and evaluations
+  Traffic traffic;      // of the rank, over steps and evaluations
   int64_t padding = 0;  // elements of whole groups that hold no parameter
+  int64_t peak_to_the_end = 0;  // memory.total_peak, or what reading the parameters takes where that is more
 };
 
 // Throws Error(configuration) that names the operation where a unit uses one that LibTorch cannot run without data.

@@ -81,6 +81,28 @@ class Export(Folders):
         self.run_well("metrics.export_hf=false")
         self.assertFalse((self.folder / "runs/train/hf").exists())
 
+    def test_a_run_whose_steps_fit_but_not_its_export_is_refused_before_the_first_step(self):
+        """A wide embedding and next to no activations: the export's copy of it is the peak."""
+        (self.folder / "train.yaml").write_text(CONFIG.replace("hf_path: hf", "vocab_size: 65536, hidden_size: 64, num_hidden_layers: 1, "
+                                                               "num_attention_heads: 2, max_position_embeddings: 16"))
+        small = ("--set", "training.seq_len=2", "--set", "training.micro_batch_size=1", "--set", "data.validation=null")
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--json", *small, ranks=0)
+        self.assertEqual(status, 0, err)
+        limit = json.loads(out)["memory"][0]["process_peak"]["predicted"] + (6 << 20)  # the copy takes 16 MiB
+        limited = (*small, "--set", f"memory.limit={limit}")
+        told = r"this run needs .* metrics.export_hf: false \(1\d\.\d+ MiB less\)"
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", *limited, ranks=0)
+        self.assertEqual(status, 83, out)
+        self.assertRegex(out, r"note: after the last step, writing the weights .* 1\d\.\d+ MiB more than the steps")
+        self.assertRegex(err, told)
+        status, out, err = self.run_program("train.yaml", *limited)
+        self.assertEqual(status, 83, out)
+        self.assertRegex(err, told)
+        self.assertFalse((self.folder / "runs").exists())
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", *limited, "--set", "metrics.export_hf=false", ranks=0)
+        self.assertEqual(status, 0, err)
+        self.assertNotIn("note:", out)
+
     def test_a_full_disk_costs_the_weights_but_not_the_report(self):
         self.start_from("gpt2-tiny")
         hf = self.folder / "runs/train/hf"
