@@ -36,8 +36,19 @@ void check_thread_level() {
   }
 }
 
+void check_not_finalised() {
+  int finalised = 0;
+  MPI_Finalized(&finalised);
+  if (finalised) {
+    fail(ErrorKind::configuration,
+         "MPI has been finalised in this process, and cannot start again; keep one session for all that it does, or call MPI_Init_thread before the "
+         "first, which then leaves MPI as it is");
+  }
+}
+
 // Returns whether MPI was initialised here.
 bool initialise() {
+  check_not_finalised();
   const bool here = !is_initialised();
   int provided = MPI_THREAD_SINGLE;
   if (here) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
@@ -59,6 +70,7 @@ MpiSession::MpiSession(double timeout_seconds, std::function<void(std::string)> 
 }
 
 MpiSession::MpiSession(int communicator) : communicator_(communicator) {
+  check_not_finalised();
   ZR_CHECK(is_initialised(), "a session over a communicator of the caller's, but MPI is not initialised; call MPI_Init_thread first");
   check_thread_level();
   find_neighbours();

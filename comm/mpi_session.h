@@ -12,7 +12,8 @@ class MpiSession {
   // for ever for a rank that ended or hangs before that; nothing but the end of the process gets out of MPI_Init then, so
   // after `timeout_seconds` `on_timeout` gets the message, on another thread; expected to print it and to _exit(82).
   // When the caller has initialised MPI already it is used, and not finalised. Error of kind configuration when MPI does
-  // not provide MPI_THREAD_MULTIPLE. REQUIRES: one session at a time, in the thread that will destroy it.
+  // not provide MPI_THREAD_MULTIPLE, or when it has been finalised: by the session before this one, where that initialised
+  // it. REQUIRES: one session at a time, in the thread that will destroy it.
   MpiSession(double timeout_seconds, std::function<void(std::string)> on_timeout);
   // For a program that has its own MPI: the ranks are those of the communicator MPI_Comm_f2c(communicator), all of them or
   // some. REQUIRES that the caller has initialised MPI, with MPI_THREAD_MULTIPLE, and keeps the communicator until the

@@ -95,6 +95,18 @@ int borrow() {
   return finalised;
 }
 
+// The first session has finalised MPI when the second comes.
+int start_again() {
+  { const MpiSession session(30, exit_on_timeout); }
+  try {
+    const MpiSession session(30, exit_on_timeout);
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return static_cast<int>(error.kind());
+  }
+  return 0;
+}
+
 int unwind() {
   try {
     MpiSession session(30, exit_on_timeout);
@@ -113,6 +125,7 @@ int unwind() {
 int main(int, char** argv) {
   const std::string way = argv[1];
   if (way == "borrows") return zerorun::borrow();
+  if (way == "starts_again") return zerorun::start_again();
   if (way == "unwinds") return zerorun::unwind();
   return zerorun::run(way);
 }

@@ -103,6 +103,12 @@ TEST(MpiFailure, AnUnwoundSessionDoesNotWaitForItsPeers) {
   EXPECT_THAT(ended.output, HasSubstr("token 70000 is out of range"));
 }
 
+TEST(MpiSession, CannotStartAnMpiThatWasFinalised) {
+  const Ended ended = run_ranks_that("starts_again", 2);
+  EXPECT_EQ(ended.status, 78) << ended.output;
+  EXPECT_THAT(ended.output, HasSubstr("MPI has been finalised in this process"));
+}
+
 TEST(MpiSession, LeavesAnMpiThatTheCallerInitialisedInitialised) {
   const Ended ended = run(std::string(ZERORUN_FAILING_RANK) + " borrows");
   EXPECT_EQ(ended.status, 0) << ended.output;
