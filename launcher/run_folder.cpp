@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kConfig = "config.yaml";
 constexpr const char* kMetrics = "metrics.jsonl";
 constexpr const char* kReport = "report.json";
+constexpr const char* kWeights = "hf/model.safetensors";
 
 bool is_disk_error(int error) { return error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG; }
 
@@ -42,9 +43,10 @@ void RunFolder::refuse_if_taken() {
   const bool has_metrics = files_.size_of(file(kMetrics)) >= 0;
   const bool has_run = files_.size_of(file(kReport)) >= 0 || files_.size_of(file(kMetrics)) > 0;
   const bool has_foreign_config = !has_metrics && files_.size_of(file(kConfig)) >= 0;
-  if (!has_run && !has_foreign_config) return;
+  const bool has_weights = files_.size_of(file(kWeights)) >= 0;
+  if (!has_run && !has_foreign_config && !has_weights) return;
   fail(ErrorKind::cannot_create, "{} already holds {}: choose another run.name (--set run.name=...), or move the folder away", path_,
-       has_run ? "a run" : "a config.yaml that no run wrote");
+       has_run ? "a run" : has_weights ? "weights in hf/, which a run writes to" : "a config.yaml that no run wrote");
 }
 
 std::unique_ptr<OutputFile> RunFolder::open(const std::string& path, FileSystem::Mode mode) {

@@ -1,7 +1,8 @@
 // The folder that a run leaves behind: config.yaml, metrics.jsonl, report.json. Rank 0 only.
 //
 // Nothing of an earlier run is ever overwritten: a folder with a report.json, with steps in metrics.jsonl, or with a
-// config.yaml that no run wrote is refused, and so is one that another run is writing to. A run that ended before its first step leaves its folder free.
+// config.yaml that no run wrote is refused, and so are one with weights in hf/, where the export goes (hf_export.h), and one that
+// another run is writing to. A run that ended before its first step leaves its folder free.
 // Errors: Error(cannot_create) when a folder or file cannot be made at the start, or is taken; Error(io) when the disk is
 // full or fails, on any of open, write, flush, close, rename. Each names the file.
 #pragma once

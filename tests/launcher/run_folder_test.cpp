@@ -190,6 +190,16 @@ TEST(RunFolder, AConfigurationOfTheUserIsNeverOverwritten) {
   }
 }
 
+TEST(RunFolder, WeightsInTheFolderOfTheExportAreNeverOverwritten) {
+  const TemporaryFolder temporary;
+  std::filesystem::create_directories(temporary.file("x/hf"));
+  temporary.write("x/hf/model.safetensors", "mine");
+  FaultyFileSystem files;
+  const std::string message = message_of(ErrorKind::cannot_create, [&] { whole_run(files, temporary.file("x")); });
+  EXPECT_THAT(message, HasSubstr("already holds weights in hf/"));
+  EXPECT_FALSE(std::filesystem::exists(temporary.file("x/metrics.jsonl")));
+}
+
 TEST(RunFolder, ARunThatNeverTookAStepLeavesItsFolderFree) {
   const TemporaryFolder temporary;
   FaultyFileSystem files;
