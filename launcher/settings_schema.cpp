@@ -65,7 +65,7 @@ void add_model(std::vector<Field>& fields) {
   fields.push_back(field<model, &Model::num_hidden_layers>("model", "num_hidden_layers", Maybe{"null", Integer(1, 10'000)}));
   fields.push_back(field<model, &Model::num_attention_heads>("model", "num_attention_heads", Maybe{"null", Integer(1, 4096)}));
   fields.push_back(field<model, &Model::num_key_value_heads>("model", "num_key_value_heads", Maybe{"null", Integer(1, 4096)}));
-  fields.push_back(field<model, &Model::head_dim>("model", "head_dim", Maybe{"null", Integer(2, 1024)}));
+  fields.push_back(field<model, &Model::head_dim>("model", "head_dim", Maybe{"null", Integer(2, kMostWidth)}));
   fields.push_back(field<model, &Model::intermediate_size>("model", "intermediate_size", width));
   fields.push_back(field<model, &Model::max_position_embeddings>("model", "max_position_embeddings",
                                                                  Maybe{"null", Integer(1, kMostTokens)}));

@@ -17,7 +17,6 @@ constexpr int64_t kMostVocabulary = 16'777'216;
 constexpr int64_t kMostWidth = 1'048'576;
 constexpr int64_t kMostLayers = 10'000;
 constexpr int64_t kMostHeads = 4096;
-constexpr int64_t kMostHeadDim = 1024;
 constexpr double kMostTheta = 1e12;
 
 void require_activation(const ConfigValues& values, const char* key, const std::set<std::string>& implemented, const char* expected) {
@@ -111,7 +110,7 @@ LlamaConfig read_llama(const ConfigValues& values, std::vector<std::string>& war
   config.num_hidden_layers = values.integer("num_hidden_layers", kMostLayers).value_or(absent.num_hidden_layers);
   config.num_attention_heads = values.integer("num_attention_heads", kMostHeads).value_or(absent.num_attention_heads);
   config.num_key_value_heads = values.integer("num_key_value_heads", kMostHeads).value_or(0);
-  config.head_dim = values.integer("head_dim", kMostHeadDim).value_or(0);
+  config.head_dim = values.integer("head_dim", kMostWidth).value_or(0);
   config.intermediate_size = values.integer("intermediate_size", kMostWidth).value_or(absent.intermediate_size);
   config.max_position_embeddings = values.integer("max_position_embeddings", kMostWidth).value_or(absent.max_position_embeddings);
   config.tie_word_embeddings = values.flag("tie_word_embeddings").value_or(false);

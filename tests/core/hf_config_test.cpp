@@ -172,6 +172,11 @@ TEST_F(HfConfigTest, WhatIsWrittenReadsBackEqual) {
                      llama.intermediate_size, llama.max_position_embeddings, llama.tie_word_embeddings, llama.rms_norm_eps, llama.rope_theta));
 }
 
+TEST_F(HfConfigTest, AHeadAsWideAsTheModelReadsBack) {
+  const LlamaConfig one_head{.hidden_size = 2048, .num_attention_heads = 1};
+  EXPECT_EQ(std::get<LlamaConfig>(read(hf_config_json(one_head)).model).head_dim, 2048);
+}
+
 // transformers 4.x reads rope_theta and torch_dtype at the top, 5.x rope_parameters and dtype.
 TEST_F(HfConfigTest, WritesWhatOldAndNewReadersLookFor) {
   const auto llama = Json::parse(hf_config_json(LlamaConfig{.rope_theta = 5e5}));
