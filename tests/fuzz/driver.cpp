@@ -30,12 +30,12 @@ std::vector<Bytes> read_corpus(const std::string& folder) {
 
 class Mutator {
  public:
-  explicit Mutator(const std::vector<Bytes>& corpus) : corpus_(corpus) {}
+  Mutator(const std::vector<Bytes>& corpus, bool has_length) : corpus_(corpus), has_length_(has_length) {}
 
   Bytes next() {
     Bytes bytes = corpus_[below(corpus_.size())];
     for (size_t i = 1 + below(4); i > 0; --i) change(bytes);
-    if (below(2) == 0) set_length(bytes);
+    if (has_length_ && below(2) == 0) set_length(bytes);
     return bytes;
   }
 
@@ -43,18 +43,23 @@ class Mutator {
   size_t below(size_t bound) { return random_() % bound; }  // not std::uniform_int_distribution: its values differ by library
   size_t place(const Bytes& bytes) { return bytes.empty() ? 0 : below(bytes.size()); }
 
-  void change(Bytes& bytes) {
+  const std::string& token() {
     static const std::string kTokens[] = {"{", "}", "[", "]", "\"", ",", ":", "0", "-1", "9223372036854775807", "18446744073709551616", "1e9",
-                                          "null", "\\u0000", "\xff", " ", "\"F16\"", "\"BF16\"", "\"F4\"", "[0,0]", "\"__metadata__\":{}", "[4294967296,4294967296]"};
+                                          "null", "\\u0000", "\xff", " ", "\"F16\"", "\"BF16\"", "\"F4\"", "[0,0]", "\"__metadata__\":{}", "[4294967296,4294967296]",
+                                          "true", "false", "1", "7", "0.5", "1e400", "\"\"", "\"..\"", "\"llama\""};
+    return kTokens[below(std::size(kTokens))];
+  }
+
+  void change(Bytes& bytes) {
     const auto at = bytes.begin() + static_cast<int64_t>(place(bytes));
-    switch (below(7)) {
+    switch (below(8)) {
       case 0: if (!bytes.empty()) *at ^= static_cast<uint8_t>(1 << below(8)); break;
       case 1: if (!bytes.empty()) *at = static_cast<uint8_t>(below(256)); break;
       case 2: bytes.resize(place(bytes)); break;
       case 3: if (!bytes.empty()) bytes.erase(at); break;
       case 4: {
-        const auto& token = kTokens[below(std::size(kTokens))];
-        bytes.insert(at, token.begin(), token.end());
+        const auto& inserted = token();
+        bytes.insert(at, inserted.begin(), inserted.end());
         break;
       }
       case 5: if (!bytes.empty()) *at = static_cast<uint8_t>('0' + below(10)); break;
@@ -62,6 +67,15 @@ class Mutator {
         const Bytes& other = corpus_[below(corpus_.size())];
         const size_t first = place(other), count = below(other.size() - first + 1);
         bytes.insert(at, other.begin() + static_cast<int64_t>(first), other.begin() + static_cast<int64_t>(first + count));
+        break;
+      }
+      case 7: {  // another value for a key
+        const auto begin = std::find(at, bytes.end(), static_cast<uint8_t>(':'));
+        if (begin == bytes.end()) break;
+        const std::string ends = ",}\n";
+        const auto end = std::find_if(begin, bytes.end(), [&](uint8_t byte) { return ends.find(static_cast<char>(byte)) != std::string::npos; });
+        const auto& value = token();
+        bytes.insert(bytes.erase(begin + 1, end), value.begin(), value.end());
         break;
       }
     }
@@ -76,20 +90,22 @@ class Mutator {
   }
 
   const std::vector<Bytes>& corpus_;
+  const bool has_length_;
   std::mt19937_64 random_{1};
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) {
-    std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS\n", argv[0]);
+  const bool has_length = argc == 4 && argv[3] == std::string("--length");
+  if (argc != 3 && !has_length) {
+    std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS [--length: the first 8 bytes are the length of the JSON behind them]\n", argv[0]);
     return 64;
   }
   const auto corpus = read_corpus(argv[1]);
   if (corpus.empty()) return 66;
   for (const auto& seed : corpus) LLVMFuzzerTestOneInput(seed.data(), seed.size());
-  Mutator mutator(corpus);
+  Mutator mutator(corpus, has_length);
   const int mutations = std::atoi(argv[2]);
   for (int i = 0; i < mutations; ++i) {
     const auto bytes = mutator.next();

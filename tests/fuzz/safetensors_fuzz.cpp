@@ -4,19 +4,15 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "core/error.h"
 #include "core/weights/safetensors.h"
+#include "tests/fuzz/folder.h"
 
 namespace zerorun {
 namespace {
-
-void require(bool condition) {
-  if (!condition) std::abort();
-}
 
 // A file without a name, in memory.
 class MemoryFile {
