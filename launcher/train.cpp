@@ -182,6 +182,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
   refuse_if_over(settings, report.memory[session.rank()], session.local_size());
+  gather(mpi, 0);  // what a rank allocates next must not be missing from the host's memory when another looks
   if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
 
   // the run folder is rank 0's
