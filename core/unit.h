@@ -50,7 +50,11 @@ struct Parameter {
   bool operator==(const Parameter&) const = default;
 };
 
-enum class Mode { train, evaluate };
+// prefill and decode are those of generation: no targets, no graph. The last unit returns logits then, fp32 [samples, V], of each
+// sample's last position, whatever the dtype. In decode the tokens are one a sample, and what came before is in the cache.
+enum class Mode { train, evaluate, prefill, decode };
+
+class KeyValueCache;  // core/kv_cache.h
 
 // Targets that count in no loss.
 inline constexpr int64_t kIgnoredTarget = -100;
@@ -69,6 +73,7 @@ struct StepContext {
   Mode mode = Mode::train;
   double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks), times fp16's scale
   StepKey key = {};
+  KeyValueCache* cache = nullptr;  // in prefill and decode
 };
 
 // What flows from unit to unit; empty before the first. Floating-point tensors, each part of the unit's graph.
@@ -92,6 +97,11 @@ class Unit {
   virtual bool backward_needs_weights() const { return true; }
   // True where the training forward already adds to the weights' .grad (the head: loss and gradient in one pass).
   virtual bool writes_gradients_in_forward() const { return false; }
+
+  // True where forward knows prefill and decode: either it computes each position by itself, or it keeps in context.cache what later
+  // positions will ask for, and reads the position of its first row there. From outside the two cannot be told from a unit that mixes
+  // positions and keeps nothing, whose decode would be wrong without a sign. So the answer is no until a unit says yes.
+  virtual bool supports_generation() const { return false; }
 
  private:
   std::string name_;

@@ -53,12 +53,14 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       optimizer_(optimizer),
       ledger_(ledger),
       options_(options),
-      training_(Schedule::training(model, options.sharding, options.sharding.gradients_use_slots() || options.precision.converts_gradients(),
-                                   options.prefetch)),
+      training_(options.inference ? Schedule()
+                                  : Schedule::training(model, options.sharding,
+                                                       options.sharding.gradients_use_slots() || options.precision.converts_gradients(), options.prefetch)),
       evaluation_(Schedule::evaluation(model, options.sharding, options.prefetch)),
       gathers_(model.groups().size()),
       scaler_(options.loss_scaling) {
-  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count(), options.initial};
+  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count(), options.initial,
+                                       options.inference};
   std::vector<int64_t> gathered, gradients;
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {
@@ -81,6 +83,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
 }
 
 StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
+  ZR_CHECK(!options_.inference, "an engine for inference takes no training step");
   ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
            options_.micro_batches);
   const int64_t tokens = total_targets(communicator_, micro_batches);
@@ -199,8 +202,8 @@ void Engine::update(double lr, double gradient_scale) {
   for (auto& work : publishing) work.wait();
 }
 
-LossSum Engine::evaluate(const Batch& batch) {
-  const StepContext context{batch.tokens, batch.targets, Mode::evaluate};
+// Forward and nothing else: of what flows, what the last unit returns.
+Carry Engine::run_forward(const StepContext& context) {
   Carry flow;
   for (const auto& visit : evaluation_.visits) {
     prepare(visit, evaluation_, evaluation_gathers_, {});
@@ -208,33 +211,23 @@ LossSum Engine::evaluate(const Batch& batch) {
     flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     finish(visit, {});
   }
+  return flow;
+}
+
+LossSum Engine::evaluate(const Batch& batch) {
+  const Carry flow = run_forward({batch.tokens, batch.targets, Mode::evaluate});
   return {sum_over_ranks(communicator_, {value_of(flow[0]), 0}).loss, total_targets(communicator_, {&batch, 1})};
+}
+
+at::Tensor Engine::infer(const at::Tensor& tokens, KeyValueCache& cache) {
+  const Mode mode = cache.begin_pass(tokens.size(0), tokens.size(1));
+  return run_forward({tokens, {}, mode, 1, {}, &cache})[0];
 }
 
 std::vector<at::Tensor> Engine::weights_of(int unit) const {
   std::vector<at::Tensor> weights;
   for (const auto& place : model_.places(unit)) weights.push_back(groups_[place.group]->weight(place.parameter));
   return weights;
-}
-
-void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content content) {
-  for (const auto& group : groups_) {
-    if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
-    const MemoryScope scope(ledger_, Category::gathered);
-    const auto whole = group->read_whole(content);
-    if (content == ParamGroup::Content::gradients) whole.div_(gradient_scale_);
-    const auto& parameters = group->declaration().parameters;
-    for (size_t p = 0; p < parameters.size(); ++p) {
-      const int64_t offset = group->layout().offset(static_cast<int>(p));
-      visit(parameters[p], whole.narrow(0, offset, parameters[p].count()).view(parameters[p].shape));
-    }
-  }
-}
-
-int64_t Engine::padding() const {
-  int64_t padding = 0;
-  for (const auto& group : groups_) padding += group->layout().padding();
-  return padding;
 }
 
 }  // namespace zerorun

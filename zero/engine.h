@@ -18,6 +18,7 @@
 
 #include "comm/communicator.h"
 #include "core/data/batches.h"
+#include "core/kv_cache.h"
 #include "core/memory.h"
 #include "core/model.h"
 #include "zero/loss_scaler.h"
@@ -39,6 +40,7 @@ struct EngineOptions {
   uint64_t seed = 42;     // of the initial parameters, and of what a step draws
   at::Device device = at::kCPU;
   const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
+  bool inference = false;  // evaluate and infer only: no gradients, no states, no masters, no slots or scratch for them
 };
 
 struct StepResult {
@@ -71,6 +73,10 @@ class Engine {
   // skipped, else it throws Error(non_finite).
   StepResult train_step(std::span<const Batch> micro_batches, double lr);
   LossSum evaluate(const Batch& batch);
+  // tokens int64 [samples, count], the next of each sample's text -> logits fp32 [samples, V] for the token after them. The cache
+  // tells what came before: nothing (count is the prompt's length) or earlier passes (count is 1). Each rank passes its own texts,
+  // or all the same. Sends the all_gathers of an evaluation, whatever the count; the cache is charged to activations.
+  at::Tensor infer(const at::Tensor& tokens, KeyValueCache& cache);
 
   // Calls visit(parameter, value) for every parameter, group by group; value is an fp32 tensor of its shape that is valid
   // during the call. Gradients are those of the last step, summed over ranks, before clipping.
@@ -92,6 +98,7 @@ class Engine {
   bool keeps_graph(int unit) const;
   Carry backward(int unit, const StepContext& context, Frame frame, Carry gradients);
   double run_passes(const StepContext& context, MicroBatchPlace place);
+  Carry run_forward(const StepContext& context);
   bool accept(const StepResult& result);
   void update(double lr, double gradient_scale);
 

@@ -49,7 +49,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
     : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
   ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
            "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
-  const auto& [sharding, precision, device, seed, state_count, initial] = options;
+  const auto& [sharding, precision, device, seed, state_count, initial, inference] = options;
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
   {
     const MemoryScope scope(ledger, Category::parameters);

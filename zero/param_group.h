@@ -3,7 +3,8 @@
 //
 // Bytes resident, P = padded elements, N = ranks, e_p and e_r = bytes of the dtypes of parameters and gradients:
 // parameters e_p P, gradients e_r P, optimizer 4 P per state and 4 P for the master where parameters are not fp32; each
-// of them over N where it is sharded. A frozen group has parameters only.
+// of them over N where it is sharded. A frozen group has parameters only, and so
+// has every group of an engine for inference.
 #pragma once
 #include <ATen/core/Tensor.h>
 
@@ -31,6 +32,7 @@ struct ParamGroupOptions {
   uint64_t seed = 0;
   int optimizer_states = 0;
   const ParameterSource* initial = nullptr;  // null: from the counters
+  bool inference = false;                    // parameters only, as if all were frozen
 };
 
 // Where a micro-batch stands in its step.
@@ -49,7 +51,7 @@ class ParamGroup {
 
   const ParameterGroup& declaration() const { return declaration_; }
   const GroupLayout& layout() const { return layout_; }
-  bool trainable() const { return declaration_.trainable; }
+  bool trainable() const { return declaration_.trainable && !options_.inference; }
   int64_t gathered_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   int64_t gradient_slot_bytes() const { return layout_.padded_count() * options_.precision.gradient_slot_bytes(); }
   int64_t reduce_scratch_bytes() const;

@@ -5,8 +5,8 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/models/attention.h"
 #include "core/models/transformer.h"
-#include "core/ops/attention.h"
 #include "core/ops/dropout.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
@@ -34,10 +34,11 @@ class Embedding final : public Unit {
         dropout_(config.dropout) {}
 
   Carry forward(const StepContext& context, Weights weights, Carry) const override {
-    return {drop(ops::embed(context.tokens, weights[0], weights[1]), dropout_, context, 0)};
+    return {drop(ops::embed(context.tokens, weights[0], weights[1], first_position(context)), dropout_, context, 0)};
   }
 
   bool backward_needs_weights() const override { return false; }
+  bool supports_generation() const override { return true; }
 
  private:
   double dropout_;
@@ -53,12 +54,14 @@ class Block final : public Unit {
     auto [stream, normed] = ops::fork_layer_norm(carry[0], w[0], w[1], eps_);
     carry.clear();
     auto qkv = ops::conv1d(std::exchange(normed, {}), w[2], w[3]);
-    auto mixed = ops::causal_attention(std::exchange(qkv, {}), heads_);
+    auto mixed = attend(context, std::exchange(qkv, {}), heads_);
     auto sum = drop(ops::conv1d(std::exchange(mixed, {}), w[4], w[5]), dropout_, context, site_).add_(std::exchange(stream, {}));
     std::tie(stream, normed) = ops::fork_layer_norm(std::exchange(sum, {}), w[6], w[7], eps_);
     auto inner = at::gelu(ops::conv1d(std::exchange(normed, {}), w[8], w[9]), "tanh");
     return {drop(ops::conv1d(std::exchange(inner, {}), w[10], w[11]), dropout_, context, site_ + 1).add_(stream)};
   }
+
+  bool supports_generation() const override { return true; }
 
  private:
   static std::vector<Parameter> declare(const Gpt2Config& config, int64_t layer) {
@@ -95,6 +98,7 @@ class Head final : public Unit {
         eps_(config.layer_norm_eps) {}
 
   Carry forward(const StepContext& context, Weights weights, Carry carry) const override {
+    if (context.cache) return {logits_of(ops::layer_norm(last_position(carry[0]), weights[0], weights[1], eps_), weights[2])};
     return {ops::gradient_in_forward(carry[0], context.loss_scale, [&](const at::Tensor& stream) {
       const auto x = ops::layer_norm(stream, weights[0], weights[1], eps_);
       return ops::linear_cross_entropy(x.flatten(0, 1), weights[2], context.targets.flatten(), context.loss_scale);
@@ -102,6 +106,7 @@ class Head final : public Unit {
   }
 
   bool backward_needs_weights() const override { return false; }
+  bool supports_generation() const override { return true; }
   bool writes_gradients_in_forward() const override { return true; }
 
  private:

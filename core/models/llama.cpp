@@ -1,8 +1,8 @@
 #include "core/models/llama.h"
 
 #include "core/error.h"
+#include "core/models/attention.h"
 #include "core/models/transformer.h"
-#include "core/ops/attention.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
 #include "core/ops/linear.h"
@@ -25,6 +25,7 @@ class Embedding final : public Unit {
   Carry forward(const StepContext& context, Weights weights, Carry) const override { return {ops::embed(context.tokens, weights[0])}; }
 
   bool backward_needs_weights() const override { return false; }
+  bool supports_generation() const override { return true; }
 };
 
 class Block final : public Unit {
@@ -35,12 +36,12 @@ class Block final : public Unit {
         eps_(config.rms_norm_eps),
         theta_(config.rope_theta) {}
 
-  Carry forward(const StepContext&, Weights w, Carry carry) const override {
+  Carry forward(const StepContext& context, Weights w, Carry carry) const override {
     auto [stream, normed] = ops::fork_rms_norm(carry[0], w[0], eps_);
     carry.clear();
     auto qkv = ops::linears(std::exchange(normed, {}), {w[1], w[2], w[3]});
-    for (const int turned : {0, 1}) qkv[turned] = ops::rotary(std::exchange(qkv[turned], {}), head_dim_, theta_);
-    auto mixed = ops::causal_attention(qkv[0], qkv[1], qkv[2], head_dim_);
+    for (const int turned : {0, 1}) qkv[turned] = ops::rotary(std::exchange(qkv[turned], {}), head_dim_, theta_, first_position(context));
+    auto mixed = attend(context, qkv[0], qkv[1], qkv[2], head_dim_);
     qkv.clear();
     auto sum = ops::linear(std::exchange(mixed, {}), w[4]).add_(std::exchange(stream, {}));
     std::tie(stream, normed) = ops::fork_rms_norm(std::exchange(sum, {}), w[5], eps_);
@@ -48,6 +49,8 @@ class Block final : public Unit {
     auto inner = ops::swiglu(std::exchange(gate_up[0], {}), std::exchange(gate_up[1], {}));
     return {ops::linear(std::exchange(inner, {}), w[8]).add_(stream)};
   }
+
+  bool supports_generation() const override { return true; }
 
  private:
   static std::vector<Parameter> declare(const LlamaConfig& config, int64_t layer) {
@@ -76,6 +79,7 @@ class Head final : public Unit {
         eps_(config.rms_norm_eps) {}
 
   Carry forward(const StepContext& context, Weights weights, Carry carry) const override {
+    if (context.cache) return {logits_of(ops::rms_norm(last_position(carry[0]), weights[0], eps_), weights[1])};
     return {ops::gradient_in_forward(carry[0], context.loss_scale, [&](const at::Tensor& stream) {
       const auto x = ops::rms_norm(stream, weights[0], eps_);
       return ops::linear_cross_entropy(x.flatten(0, 1), weights[1], context.targets.flatten(), context.loss_scale);
@@ -83,6 +87,7 @@ class Head final : public Unit {
   }
 
   bool backward_needs_weights() const override { return false; }
+  bool supports_generation() const override { return true; }
   bool writes_gradients_in_forward() const override { return true; }
 
  private:

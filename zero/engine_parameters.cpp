@@ -1,0 +1,27 @@
+// What an engine holds, read from outside.
+#include "core/memory.h"
+#include "zero/engine.h"
+
+namespace zerorun {
+
+void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content content) {
+  for (const auto& group : groups_) {
+    if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
+    const MemoryScope scope(ledger_, Category::gathered);
+    const auto whole = group->read_whole(content);
+    if (content == ParamGroup::Content::gradients) whole.div_(gradient_scale_);
+    const auto& parameters = group->declaration().parameters;
+    for (size_t p = 0; p < parameters.size(); ++p) {
+      const int64_t offset = group->layout().offset(static_cast<int>(p));
+      visit(parameters[p], whole.narrow(0, offset, parameters[p].count()).view(parameters[p].shape));
+    }
+  }
+}
+
+int64_t Engine::padding() const {
+  int64_t padding = 0;
+  for (const auto& group : groups_) padding += group->layout().padding();
+  return padding;
+}
+
+}  // namespace zerorun
