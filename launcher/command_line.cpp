@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <string_view>
 
 #include "core/error.h"
 #include "core/nearest_name.h"
@@ -50,7 +51,7 @@ struct NamedCommand {
   bool takes_file;
 };
 constexpr NamedCommand kCommands[] = {
-    {"train", Command::train, true}, {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
+    {"train", Command::train, true}, {"generate", Command::generate, false}, {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
 
 const NamedCommand* find_command(const std::string& word) {
   const auto found = std::find_if(std::begin(kCommands), std::end(kCommands), [&](const auto& named) { return word == named.name; });
@@ -73,6 +74,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
     fail_usage("unknown command {}{}, expected {}", words.front(), did_you_mean(words.front(), command_names()),
                fmt::join(command_names(), ", "));
   }
+  if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
@@ -110,8 +112,15 @@ T option(const po::variables_map& given, const char* name) {
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
-  const po::variables_map given = parse_options(argc, argv);
   CommandLine line;
+  if (argc > 1 && argv[1] == std::string_view("generate")) {  // its options are its own
+    const auto generate = parse_generate(argc - 1, argv + 1);
+    if (!generate) return line;
+    line.command = Command::generate;
+    line.generate = *generate;
+    return line;
+  }
+  const po::variables_map given = parse_options(argc, argv);
   if (given["help"].as<bool>()) return line;
   line.command = Command::version;
   if (given["version"].as<bool>()) return line;
@@ -127,6 +136,7 @@ std::string help_text() {
   return R"(zerorun trains transformer models sharded over MPI ranks (ZeRO stages 0-3).
 
   mpirun -np 8 zerorun train.yaml        train; `zerorun train train.yaml` is the same
+  zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
@@ -138,6 +148,7 @@ Options
   --help, -h        this text
   --version         the version
 
+)" + std::string(generate_help()) + R"(
 The keys of the file, the run folder and the exit codes are described in launcher/README.md.
 )";
 }

@@ -3,18 +3,20 @@
 #include <string>
 #include <vector>
 
+#include "launcher/generate_command.h"
 #include "launcher/settings.h"
 
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, plan, schema, env, help, version };
+  enum class Command { train, generate, plan, schema, env, help, version };
 
   Command command = Command::help;
   std::string config;
   std::vector<Override> overrides;  // in the order given
   int ranks = 0;                    // plan only
   bool json = false;                // plan and env
+  GenerateCommand generate;
 };
 
 // `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "launcher/command_line.h"
 #include "launcher/environment.h"
+#include "launcher/generate.h"
 #include "launcher/json_schema.h"
 #include "launcher/plan.h"
 #include "launcher/pretrained.h"
@@ -69,15 +70,22 @@ int launched_rank() {
 
 // The command line and the settings are read before MPI starts, since they say how long to wait for it. An error in them
 // is told when the ranks have met, so that one speaks.
-int train_on_ranks(const Settings& settings, std::exception_ptr unreadable) {
-  std::optional<StopSignals> signals(std::in_place);
+int run_on_ranks(const CommandLine& line, const Settings& settings, std::exception_ptr unreadable) {
+  const bool generates = line.command == CommandLine::Command::generate;
+  std::optional<StopSignals> signals;
+  if (!generates) signals.emplace();
   MpiSession session(static_cast<double>(settings.comm.timeout_seconds), [](const std::string& message) {
     say({static_cast<int>(ErrorKind::timeout), message});
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {
     if (unreadable) std::rethrow_exception(unreadable);
-    const int status = train(settings, session, *signals, std::cout);
+    int status = 0;
+    if (generates) {
+      generate_on_ranks(line.generate, session, std::cout, std::cerr);
+    } else {
+      status = train(settings, session, *signals, std::cout);
+    }
     check_standard_output();
     return status;
   } catch (...) {
@@ -101,7 +109,8 @@ int run(int argc, char** argv) {
     if (!under_mpirun) throw;
     unreadable = std::current_exception();
   }
-  if (unreadable || line.command == CommandLine::Command::train) return train_on_ranks(settings, unreadable);
+  const bool trains = line.command == CommandLine::Command::train, generates = line.command == CommandLine::Command::generate;
+  if (unreadable || trains || generates) return run_on_ranks(line, settings, unreadable);
   if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
   switch (line.command) {
     case CommandLine::Command::help: std::cout << help_text(); break;
@@ -109,7 +118,8 @@ int run(int argc, char** argv) {
     case CommandLine::Command::plan: plan(line, std::cout); break;
     case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
-    case CommandLine::Command::train: break;
+    case CommandLine::Command::train:
+    case CommandLine::Command::generate: break;
   }
   check_standard_output();
   return 0;

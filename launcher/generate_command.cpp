@@ -1,0 +1,130 @@
+#include "launcher/generate_command.h"
+
+#include <boost/program_options.hpp>
+#include <charconv>
+#include <map>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr int64_t kMostTokens = 1'000'000'000;
+
+template <typename... Values>
+[[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
+  fail(ErrorKind::usage, "generate: {}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
+}
+
+po::variables_map parse_options(int argc, const char* const* argv) {
+  po::options_description options;
+  const auto text = [] { return po::value<std::string>(); };
+  options.add_options()("help,h", po::bool_switch())("json", po::bool_switch())("no-cache", po::bool_switch())("hf", text())("prompt", text())(
+      "tokens", text())("param-dtype", text())("max-tokens", text())("top-k", text())("seed", text())("temperature", text())("top-p", text());
+  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
+  po::variables_map given;
+  try {
+    po::store(po::command_line_parser(argc, argv).options(options).positional({}).style(style).run(), given);
+  } catch (const po::error& error) {
+    fail_usage("{}", error.what());
+  }
+  return given;
+}
+
+// The whole of the text is the number.
+template <typename Number>
+std::optional<Number> number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+template <typename Number>
+void read(const po::variables_map& given, const char* name, const char* expected, Number& value) {
+  if (given.count(name) == 0) return;
+  const auto& text = given[name].as<std::string>();
+  const auto found = number<Number>(text);
+  if (!found) fail_usage("--{} is '{}', expected {}", name, text, expected);
+  value = *found;
+}
+
+std::vector<int64_t> parse_tokens(std::string_view text) {
+  std::vector<int64_t> tokens;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const auto word = text.substr(begin, end - begin);
+    const auto token = number<int64_t>(word);
+    if (!token || *token < 0) fail_usage("--tokens: '{}' is no token id, expected numbers such as 1,2,3", word);
+    tokens.push_back(*token);
+    begin = end + 1;
+  }
+  return tokens;
+}
+
+void read_prompt(const po::variables_map& given, GenerateCommand& command) {
+  const bool has_text = given.count("prompt") != 0, has_tokens = given.count("tokens") != 0;
+  if (has_text == has_tokens) fail_usage("give --prompt TEXT or --tokens 1,2,3{}", has_text ? ", not both" : "");
+  const auto& words = given[has_text ? "prompt" : "tokens"].as<std::string>();
+  if (words.empty()) fail_usage("the prompt is empty; there is nothing to go on from");
+  if (has_text) {
+    command.prompt = words;
+  } else {
+    command.tokens = parse_tokens(words);
+  }
+}
+
+void read_dtype(const po::variables_map& given, GenerateCommand& command) {
+  using Dtype = GenerateCommand::Dtype;
+  if (given.count("param-dtype") == 0) return;
+  const std::map<std::string, Dtype> dtypes{{"fp32", Dtype::fp32}, {"bf16", Dtype::bf16}, {"fp16", Dtype::fp16}};
+  const auto found = dtypes.find(given["param-dtype"].as<std::string>());
+  if (found == dtypes.end()) fail_usage("--param-dtype is '{}', expected fp32, bf16 or fp16", given["param-dtype"].as<std::string>());
+  command.param_dtype = found->second;
+}
+
+}  // namespace
+
+std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv) {
+  const auto given = parse_options(argc, argv);
+  if (given["help"].as<bool>()) return std::nullopt;
+  GenerateCommand command;
+  if (given.count("hf") == 0) fail_usage("--hf DIR is missing: the folder with config.json and model.safetensors, such as runs/NAME/hf");
+  command.hf = given["hf"].as<std::string>();
+  read_prompt(given, command);
+  read(given, "max-tokens", "a whole number", command.max_tokens);
+  if (command.max_tokens < 1 || command.max_tokens > kMostTokens) fail_usage("--max-tokens is {}, expected 1 to {}", command.max_tokens, kMostTokens);
+  auto& sampling = command.sampling;
+  read(given, "temperature", "a number", sampling.temperature);
+  read(given, "top-k", "a whole number", sampling.top_k);
+  read(given, "top-p", "a number", sampling.top_p);
+  read(given, "seed", "a whole number from 0", sampling.seed);
+  try {
+    sampling.validate();
+  } catch (const Error& error) {
+    fail_usage("{}", error.what());
+  }
+  read_dtype(given, command);
+  command.cached = !given["no-cache"].as<bool>();
+  command.json = given["json"].as<bool>();
+  return command;
+}
+
+const char* generate_help() {
+  return R"(Options of generate
+  --hf DIR            a Hugging Face folder, or the folder of a finished run
+  --prompt TEXT       for models over bytes (vocab_size 256); - reads standard input
+  --tokens 1,2,3      token ids, for any model; what is generated is printed as ids too
+  --max-tokens N      64; ends earlier where the context is full
+  --temperature T     0: always the likeliest token; above it tokens are drawn
+  --top-k K, --top-p P, --seed S    draw from the K likeliest, from those that make up P of the probability; the same seed, the same text
+  --param-dtype D     fp32, bf16 or fp16
+  --no-cache          compute the whole text again for each token
+  --json              tokens and times, as JSON
+)";
+}
+
+}  // namespace zerorun

@@ -1,0 +1,32 @@
+// The command line of `zerorun generate`.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/sampling.h"
+
+namespace zerorun {
+
+struct GenerateCommand {
+  enum class Dtype { fp32, bf16, fp16 };
+
+  std::string hf;                     // the folder
+  std::optional<std::string> prompt;  // text; "-" is standard input
+  std::vector<int64_t> tokens;        // without a text
+  int64_t max_tokens = 64;
+  Sampling sampling = {};
+  Dtype param_dtype = Dtype::fp32;
+  bool cached = true;
+  bool json = false;
+};
+
+// argv[0] is the word `generate`. Nothing where --help is asked for. Throws Error(usage), one line that ends with the hint to
+// `zerorun --help`.
+std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv);
+
+// Its part of the help.
+const char* generate_help();
+
+}  // namespace zerorun
