@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # From a clone on a fresh Debian 12 machine to a trained model: installs what is missing, builds, packs the project's own
-# sources and documentation as text, and trains a small GPT on it, on 2 ranks, ZeRO stage 3. Takes no input; works from any folder.
+# sources and documentation as text, trains a small GPT on it, on 2 ranks, ZeRO stage 3, and lets it write. Takes no input; works from
+# any folder.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
@@ -27,5 +28,10 @@ if [ "$(id -u)" -eq 0 ]; then
   export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 fi
 # A machine with one core gets two ranks all the same; ranks share out the cores by themselves.
-mpirun -np 2 --oversubscribe --bind-to none build/release/launcher/zerorun examples/quickstart.yaml \
-  --set "run.name=quickstart-$(date +%Y%m%d-%H%M%S)"
+on_two_ranks=(mpirun -np 2 --oversubscribe --bind-to none build/release/launcher/zerorun)
+run="quickstart-$(date +%Y%m%d-%H%M%S)"
+"${on_two_ranks[@]}" examples/quickstart.yaml --set "run.name=$run"
+
+prompt=$'#include "core/'
+printf '\nWhat it writes after %s\n\n%s' "$prompt" "$prompt"
+"${on_two_ranks[@]}" generate --hf "runs/$run" --prompt "$prompt" --max-tokens 200 --temperature 0.7 --seed 1
