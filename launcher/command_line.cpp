@@ -51,7 +51,8 @@ struct NamedCommand {
   bool takes_file;
 };
 constexpr NamedCommand kCommands[] = {
-    {"train", Command::train, true}, {"generate", Command::generate, false}, {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
+    {"train", Command::train, true}, {"evaluate", Command::evaluate, true}, {"generate", Command::generate, false},
+    {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
 
 const NamedCommand* find_command(const std::string& word) {
   const auto found = std::find_if(std::begin(kCommands), std::end(kCommands), [&](const auto& named) { return word == named.name; });
@@ -64,7 +65,7 @@ std::vector<std::string> command_names() {
   return names;
 }
 
-// `FILE`, `train FILE`, `plan FILE`, `schema` or `env`.
+// `FILE`, `train FILE`, `evaluate FILE`, `plan FILE`, `schema` or `env`.
 void read_words(std::vector<std::string> words, CommandLine& line) {
   const auto* named = words.empty() ? nullptr : find_command(words.front());
   line.command = named ? named->command : Command::train;
@@ -94,12 +95,14 @@ void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
-    if (line.json) fail_usage("--json belongs to zerorun plan and env; a training writes report.json into its run folder");
+    if (line.json) fail_usage("--json belongs to zerorun evaluate, plan and env; a training writes report.json into its run folder");
+  } else if (line.command == Command::evaluate) {
+    if (has_ranks) fail_usage("--ranks belongs to zerorun plan; an evaluation's ranks are those of mpirun -np N");
   } else if (line.command == Command::plan) {
     if (!has_ranks) fail_usage("zerorun plan needs --ranks N");
   } else {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan");
-    if (given.count("set") != 0) fail_usage("--set belongs to zerorun train and plan, which read a configuration");
+    if (given.count("set") != 0) fail_usage("--set belongs to zerorun train, evaluate and plan, which read a configuration");
     if (line.json && line.command == Command::schema) fail_usage("zerorun schema prints JSON, without --json");
   }
 }
@@ -136,6 +139,7 @@ std::string help_text() {
   return R"(zerorun trains transformer models sharded over MPI ranks (ZeRO stages 0-3).
 
   mpirun -np 8 zerorun train.yaml        train; `zerorun train train.yaml` is the same
+  zerorun evaluate train.yaml [--json]   loss and perplexity over the validation split, of the weights of model.hf_path; also with mpirun
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun schema                         the JSON Schema of the file, for editors and checks
@@ -144,7 +148,7 @@ std::string help_text() {
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
   --ranks N         plan: the number of ranks
-  --json            plan, env: print JSON
+  --json            evaluate, plan, env: print JSON
   --help, -h        this text
   --version         the version
 

@@ -9,13 +9,13 @@
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, generate, plan, schema, env, help, version };
+  enum class Command { train, evaluate, generate, plan, schema, env, help, version };
 
   Command command = Command::help;
   std::string config;
   std::vector<Override> overrides;  // in the order given
   int ranks = 0;                    // plan only
-  bool json = false;                // plan and env
+  bool json = false;                // evaluate, plan and env
   GenerateCommand generate;
 };
 

@@ -128,7 +128,7 @@ class Printer {
 
 }  // namespace
 
-void generate_on_ranks(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes) {
+void generate(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes) {
   const bool speaks = session.rank() == 0;
   MpiCommunicator communicator(session);
   set_compute_threads(threads_of({}, session.local_size()));

@@ -11,6 +11,6 @@ namespace zerorun {
 // comes, and to `notes` what is worth knowing. Throws what HfFolder throws; Error(bad_data) for a prompt that the model cannot
 // take: too long, ids outside the vocabulary; Error(usage) for a text where the model's tokens are not bytes; Error(disagreement)
 // where ranks were not started alike.
-void generate_on_ranks(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes);
+void generate(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes);
 
 }  // namespace zerorun

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "launcher/command_line.h"
 #include "launcher/environment.h"
+#include "launcher/evaluate.h"
 #include "launcher/generate.h"
 #include "launcher/json_schema.h"
 #include "launcher/plan.h"
@@ -69,29 +70,43 @@ int launched_rank() {
 }
 
 // The command line and the settings are read before MPI starts, since they say how long to wait for it. An error in them
-// is told when the ranks have met, so that one speaks.
-int run_on_ranks(const CommandLine& line, const Settings& settings, std::exception_ptr unreadable) {
-  const bool generates = line.command == CommandLine::Command::generate;
-  std::optional<StopSignals> signals;
-  if (!generates) signals.emplace();
+// is told when the ranks have met, so that one speaks. `signals`: where the work ends in order on request.
+template <typename Work>
+int run_on_ranks(const Settings& settings, std::exception_ptr unreadable, std::optional<StopSignals>& signals, Work work) {
   MpiSession session(static_cast<double>(settings.comm.timeout_seconds), [](const std::string& message) {
     say({static_cast<int>(ErrorKind::timeout), message});
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {
     if (unreadable) std::rethrow_exception(unreadable);
-    int status = 0;
-    if (generates) {
-      generate_on_ranks(line.generate, session, std::cout, std::cerr);
-    } else {
-      status = train(settings, session, *signals, std::cout);
-    }
+    const int status = work(session);
     check_standard_output();
     return status;
   } catch (...) {
     signals.reset();  // mpirun ends the ranks with SIGTERM
     abort_all(session, describe());
   }
+}
+
+int train_on_ranks(const Settings& settings, std::exception_ptr unreadable) {
+  std::optional<StopSignals> signals(std::in_place);
+  return run_on_ranks(settings, unreadable, signals, [&](MpiSession& session) { return train(settings, session, *signals, std::cout); });
+}
+
+int evaluate_on_ranks(const Settings& settings, bool json) {
+  std::optional<StopSignals> none;
+  return run_on_ranks(settings, nullptr, none, [&](MpiSession& session) {
+    evaluate(settings, json, session, std::cout);
+    return 0;
+  });
+}
+
+int generate_on_ranks(const GenerateCommand& command) {
+  std::optional<StopSignals> none;
+  return run_on_ranks({}, nullptr, none, [&](MpiSession& session) {
+    generate(command, session, std::cout, std::cerr);
+    return 0;
+  });
 }
 
 int run(int argc, char** argv) {
@@ -101,7 +116,7 @@ int run(int argc, char** argv) {
   std::exception_ptr unreadable;
   try {
     line = parse_command_line(argc, argv);
-    if (line.command == CommandLine::Command::train) {
+    if (line.command == CommandLine::Command::train || line.command == CommandLine::Command::evaluate) {
       settings = read_settings(line.config, line.overrides);
       settle_model(settings);
     }
@@ -109,8 +124,9 @@ int run(int argc, char** argv) {
     if (!under_mpirun) throw;
     unreadable = std::current_exception();
   }
-  const bool trains = line.command == CommandLine::Command::train, generates = line.command == CommandLine::Command::generate;
-  if (unreadable || trains || generates) return run_on_ranks(line, settings, unreadable);
+  if (unreadable || line.command == CommandLine::Command::train) return train_on_ranks(settings, unreadable);
+  if (line.command == CommandLine::Command::evaluate) return evaluate_on_ranks(settings, line.json);
+  if (line.command == CommandLine::Command::generate) return generate_on_ranks(line.generate);
   if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
   switch (line.command) {
     case CommandLine::Command::help: std::cout << help_text(); break;
@@ -119,6 +135,7 @@ int run(int argc, char** argv) {
     case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:
+    case CommandLine::Command::evaluate:
     case CommandLine::Command::generate: break;
   }
   check_standard_output();

@@ -77,6 +77,10 @@ std::string plan_json(const std::vector<RankMemory>& memory, const Communication
 std::string prediction_table(const std::vector<RankMemory>& memory);  // rank 0 and the rank with the largest total
 std::string comparison_table(const Report& report);                   // the same with measured, difference and traffic
 
+// The measured half of a rank's memory, from its ledger, from what its process allocated without a scope, and its process's peak.
+// REQUIRES that the predicted half is there.
+void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak);
+
 // Parameters, gradients and optimizer together.
 int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which);
 

@@ -73,6 +73,15 @@ std::string traffic_row(const char* name, const CollectiveTraffic& traffic) {
 
 }  // namespace
 
+void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak) {
+  for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].measured = usage.peak[c];
+  memory.categories[static_cast<int>(Category::unscoped)].measured = unscoped.total_peak;
+  const auto unpadded = state_bytes(memory, &ComparedBytes::predicted) - memory.padding.predicted;
+  memory.padding.measured = state_bytes(memory, &ComparedBytes::measured) - unpadded;
+  memory.total.measured = usage.total_peak + unscoped.total_peak;
+  memory.process_peak.measured = process_peak;
+}
+
 int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which) {
   int64_t bytes = 0;
   for (const auto category : {Category::parameters, Category::gradients, Category::optimizer}) {

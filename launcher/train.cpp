@@ -8,6 +8,7 @@
 #include "comm/mpi_communicator.h"
 #include "core/error.h"
 #include "core/threads.h"
+#include "launcher/agreement.h"
 #include "launcher/build.h"
 #include "launcher/command_line.h"
 #include "launcher/dtype_speed.h"
@@ -28,30 +29,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-// Every rank's value, by rank.
-template <typename Value>
-std::vector<Value> gather(Communicator& communicator, const Value& own) {
-  std::vector<Value> all(communicator.size());
-  communicator.exchange(&own, all.data(), sizeof(own));
-  return all;
-}
-
-// Every rank read the file itself: they must have read the same.
-void agree(Communicator& communicator, const Settings& settings) {
-  const auto all = gather(communicator, fingerprint(settings));
-  const auto other = std::find_if(all.begin(), all.end(), [&](uint64_t value) { return value != all[0]; });
-  if (other != all.end()) {
-    fail(ErrorKind::disagreement, "rank {} read another configuration than rank 0: is the file the same on every host?",
-         other - all.begin());
-  }
-}
-
-void check_backend(const Settings& settings) {
-  if (settings.comm.backend == Settings::Backend::mpi && mpi_library().empty()) {
-    fail(ErrorKind::configuration, "comm.backend is mpi, but this zerorun was built without MPI; build it with -DZERORUN_MPI=ON, or set auto");
-  }
-}
 
 // The largest value over ranks, so that all stop at the same step.
 int agree_to_stop(Communicator& communicator, int own) {
@@ -125,14 +102,7 @@ void measure(std::vector<RankMemory>& memory, Communicator& communicator, const 
     int64_t process_peak;
   };
   const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), peak.bytes()});
-  for (size_t rank = 0; rank < all.size(); ++rank) {
-    for (int c = 0; c < kCategoryCount; ++c) memory[rank].categories[c].measured = all[rank].usage.peak[c];
-    memory[rank].categories[static_cast<int>(Category::unscoped)].measured = all[rank].unscoped.total_peak;
-    const auto unpadded = state_bytes(memory[rank], &ComparedBytes::predicted) - memory[rank].padding.predicted;
-    memory[rank].padding.measured = state_bytes(memory[rank], &ComparedBytes::measured) - unpadded;
-    memory[rank].total.measured = all[rank].usage.total_peak + all[rank].unscoped.total_peak;
-    memory[rank].process_peak.measured = all[rank].process_peak;
-  }
+  for (size_t rank = 0; rank < all.size(); ++rank) fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
 }
 
 void measure(Communication& communication, const Traffic& traffic) {

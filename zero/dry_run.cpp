@@ -57,11 +57,13 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
     body();
     return traffic += communicator.traffic();
   };
-  prediction.traffic += traffic_of([&] {
-    const MemoryScope scope(ledger, Category::activations);
-    const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
-    engine.train_step(batches, 0);
-  }) * workload.steps;
+  if (workload.steps > 0) {
+    prediction.traffic += traffic_of([&] {
+      const MemoryScope scope(ledger, Category::activations);
+      const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
+      engine.train_step(batches, 0);
+    }) * workload.steps;
+  }
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *
                           workload.evaluations * workload.batches_per_evaluation;

@@ -15,7 +15,7 @@ namespace zerorun {
 struct Workload {
   int64_t micro_batch_size = 1;  // samples per rank and step
   int64_t seq_len = 1;           // tokens per sample
-  int64_t steps = 1;
+  int64_t steps = 1;  // 0: evaluations only
   int64_t evaluations = 0;  // passes over a validation split
   int64_t batches_per_evaluation = 0;
   bool reads_parameters = false;  // all of them once, at the end: Engine::for_each_parameter

@@ -12,8 +12,8 @@ int64_t evaluation_batches(int64_t windows, int64_t global_batch_size, int64_t w
   return wanted > 0 ? std::min(wanted, all) : all;
 }
 
-double evaluate_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
-                      int64_t batches, MemoryLedger& ledger) {
+LossSum sum_over_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
+                       int64_t batches, MemoryLedger& ledger) {
   ZR_CHECK(source.validation_windows() > 0, "there is no validation split to evaluate");
   const int64_t global_batch_size = micro_batch_size * communicator.size();
   LossSum total;
@@ -24,9 +24,16 @@ double evaluate_split(Engine& engine, const Communicator& communicator, const Ba
     total.sum += loss.sum;
     total.tokens += loss.tokens;
   }
-  const double loss = total.sum / static_cast<double>(total.tokens);
-  if (!std::isfinite(loss)) fail(ErrorKind::non_finite, "the validation loss is {}; the weights have left what fp32 can compute with", loss);
-  return loss;
+  if (!std::isfinite(total.sum)) {
+    fail(ErrorKind::non_finite, "the validation loss is {}; the weights have left what fp32 can compute with", total.sum);
+  }
+  return total;
+}
+
+double evaluate_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
+                      int64_t batches, MemoryLedger& ledger) {
+  const auto total = sum_over_split(engine, communicator, source, micro_batch_size, batches, ledger);
+  return total.sum / static_cast<double>(total.tokens);
 }
 
 }  // namespace zerorun

@@ -11,6 +11,10 @@ namespace zerorun {
 double evaluate_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
                       int64_t batches, MemoryLedger& ledger);
 
+// Its parts: the sum of the loss over the target tokens of all ranks, and their number.
+LossSum sum_over_split(Engine& engine, const Communicator& communicator, const BatchSource& source, int64_t micro_batch_size,
+                       int64_t batches, MemoryLedger& ledger);
+
 // How many batches that is.
 int64_t evaluation_batches(int64_t windows, int64_t global_batch_size, int64_t wanted);
 

@@ -34,6 +34,15 @@ TEST(CommandLine, APlanHasRanks) {
   EXPECT_TRUE(line.json);
 }
 
+TEST(CommandLine, AnEvaluationTakesAFileAndOverrides) {
+  const CommandLine line = parse({"evaluate", "train.yaml", "--json", "--set", "model.hf_path=runs/train/hf"});
+  EXPECT_EQ(line.command, Command::evaluate);
+  EXPECT_EQ(line.config, "train.yaml");
+  EXPECT_TRUE(line.json);
+  ASSERT_EQ(line.overrides.size(), 1u);
+  EXPECT_THAT(help_text(), testing::HasSubstr("zerorun evaluate train.yaml"));
+}
+
 TEST(CommandLine, OverridesKeepTheirOrderAndEverythingAfterTheFirstEquals) {
   const CommandLine line = parse({"--set", "training.steps=5", "train.yaml", "--set=data.train=a=b", "--set", "run.name="});
   ASSERT_EQ(line.overrides.size(), 3u);
@@ -65,11 +74,11 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, plan, schema, env"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, plan, schema, env"},
       {{"schema", "a.yaml"}, "zerorun schema takes no file, found a.yaml"},
       {{"schema", "--json"}, "zerorun schema prints JSON"},
       {{"env", "--ranks", "2"}, "--ranks belongs to zerorun plan"},
-      {{"env", "--set", "run.seed=1"}, "--set belongs to zerorun train and plan"},
+      {{"env", "--set", "run.seed=1"}, "--set belongs to zerorun train, evaluate and plan"},
       {{"train", "a.yaml", "b.yaml"}, "one configuration at a time, found a.yaml and b.yaml"},
       {{"train.yaml", "--wrong"}, "--wrong"},
       {{"train.yaml", "--rank", "8"}, "--rank"},
@@ -77,7 +86,9 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"train.yaml", "--set", "training.steps"}, "expected KEY=VALUE"},
       {{"train.yaml", "--set", "=5"}, "expected KEY=VALUE"},
       {{"train.yaml", "--ranks", "8"}, "--ranks belongs to zerorun plan"},
-      {{"train.yaml", "--json"}, "--json belongs to zerorun plan"},
+      {{"train.yaml", "--json"}, "--json belongs to zerorun evaluate, plan and env"},
+      {{"evaluate"}, "missing the configuration"},
+      {{"evaluate", "train.yaml", "--ranks", "8"}, "an evaluation's ranks are those of mpirun"},
       {{"plan", "train.yaml"}, "zerorun plan needs --ranks N"},
       {{"plan", "train.yaml", "--ranks", "0"}, "--ranks is 0, expected 1 to 65536"},
       {{"plan", "train.yaml", "--ranks", "-1"}, "--ranks is -1"},
