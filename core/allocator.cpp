@@ -110,6 +110,10 @@ void install_counting_allocators() {
   c10::SetAllocator(c10::kMeta, &meta, kAboveAllOthers);
 }
 
-void observe_peaks(void (*observer)(int64_t peak_bytes)) { peak_observer = observer; }
+void observe_peaks(void (*observer)(int64_t peak_bytes)) {
+  process_bytes.reset_peak();
+  observed_peak = process_bytes.now();
+  peak_observer = observer;
+}
 
 }  // namespace zerorun

@@ -88,7 +88,7 @@ void install_counting_allocators();
 
 // Called just before the first release that follows a new peak of the process's counted bytes, with that peak (bytes), if
 // it is 256 KiB above the last one. The peak's pages are still resident then: the place to sample the process's own
-// memory. One observer.
+// memory. One observer; peaks restart from what is live when it is set.
 void observe_peaks(void (*observer)(int64_t peak_bytes));
 
 }  // namespace zerorun

@@ -51,8 +51,8 @@ struct NamedCommand {
   bool takes_file;
 };
 constexpr NamedCommand kCommands[] = {
-    {"train", Command::train, true}, {"evaluate", Command::evaluate, true}, {"generate", Command::generate, false},
-    {"plan", Command::plan, true}, {"schema", Command::schema, false}, {"env", Command::env, false}};
+    {"train", Command::train, true}, {"evaluate", Command::evaluate, true}, {"generate", Command::generate, false}, {"plan", Command::plan, true},
+    {"bench", Command::bench, false}, {"schema", Command::schema, false}, {"env", Command::env, false}};
 
 const NamedCommand* find_command(const std::string& word) {
   const auto found = std::find_if(std::begin(kCommands), std::end(kCommands), [&](const auto& named) { return word == named.name; });
@@ -76,6 +76,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
                fmt::join(command_names(), ", "));
   }
   if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
+  if (line.command == Command::bench) fail_usage("zerorun bench ladder comes before its options");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
@@ -107,6 +108,16 @@ void check_options(const po::variables_map& given, const CommandLine& line) {
   }
 }
 
+CommandLine parse_bench(int argc, const char* const* argv) {
+  CommandLine line;
+  const auto asks_for_help = [](std::string_view word) { return word == "--help" || word == "-h"; };
+  if (std::any_of(argv + 1, argv + argc, asks_for_help)) return line;
+  line.command = Command::bench;
+  line.ladder = parse_ladder_options(argc, argv);
+  line.json = line.ladder.json;
+  return line;
+}
+
 template <typename T>
 T option(const po::variables_map& given, const char* name) {
   return given.count(name) != 0 ? given[name].as<T>() : T();
@@ -115,6 +126,7 @@ T option(const po::variables_map& given, const char* name) {
 }  // namespace
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
+  if (argc > 1 && argv[1] == std::string_view("bench")) return parse_bench(argc, argv);
   CommandLine line;
   if (argc > 1 && argv[1] == std::string_view("generate")) {  // its options are its own
     const auto generate = parse_generate(argc - 1, argv + 1);
@@ -142,6 +154,7 @@ std::string help_text() {
   zerorun evaluate train.yaml [--json]   loss and perplexity over the validation split, of the weights of model.hf_path; also with mpirun
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
+  zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
 
@@ -149,6 +162,9 @@ Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
   --ranks N         plan: the number of ranks
   --json            evaluate, plan, env: print JSON
+  --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
+  --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3
+  --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16
   --help, -h        this text
   --version         the version
 

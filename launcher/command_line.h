@@ -4,12 +4,13 @@
 #include <vector>
 
 #include "launcher/generate_command.h"
+#include "launcher/ladder.h"
 #include "launcher/settings.h"
 
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, evaluate, generate, plan, schema, env, help, version };
+  enum class Command { train, evaluate, generate, plan, bench, schema, env, help, version };
 
   Command command = Command::help;
   std::string config;
@@ -17,9 +18,10 @@ struct CommandLine {
   int ranks = 0;                    // plan only
   bool json = false;                // evaluate, plan and env
   GenerateCommand generate;
+  LadderOptions ladder = {};        // bench
 };
 
-// `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line
+// `bench ladder` comes before its options, which are its own. `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line
 // that ends with the hint to `zerorun --help`.
 CommandLine parse_command_line(int argc, const char* const* argv);
 

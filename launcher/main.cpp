@@ -17,6 +17,7 @@
 #include "launcher/evaluate.h"
 #include "launcher/generate.h"
 #include "launcher/json_schema.h"
+#include "launcher/ladder_run.h"
 #include "launcher/plan.h"
 #include "launcher/pretrained.h"
 #include "launcher/signals.h"
@@ -109,6 +110,14 @@ int generate_on_ranks(const GenerateCommand& command) {
   });
 }
 
+int bench_on_ranks(const LadderOptions& options) {
+  std::optional<StopSignals> none;
+  return run_on_ranks({}, nullptr, none, [&](MpiSession& session) {
+    run_ladder(options, session, std::cout);
+    return 0;
+  });
+}
+
 int run(int argc, char** argv) {
   const bool under_mpirun = std::getenv("OMPI_COMM_WORLD_RANK") != nullptr;
   CommandLine line;
@@ -127,6 +136,7 @@ int run(int argc, char** argv) {
   if (unreadable || line.command == CommandLine::Command::train) return train_on_ranks(settings, unreadable);
   if (line.command == CommandLine::Command::evaluate) return evaluate_on_ranks(settings, line.json);
   if (line.command == CommandLine::Command::generate) return generate_on_ranks(line.generate);
+  if (line.command == CommandLine::Command::bench) return bench_on_ranks(line.ladder);
   if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
   switch (line.command) {
     case CommandLine::Command::help: std::cout << help_text(); break;
@@ -136,7 +146,8 @@ int run(int argc, char** argv) {
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:
     case CommandLine::Command::evaluate:
-    case CommandLine::Command::generate: break;
+    case CommandLine::Command::generate:
+    case CommandLine::Command::bench: break;
   }
   check_standard_output();
   return 0;

@@ -1,6 +1,4 @@
-#include <nlohmann/json.hpp>
-
-#include "launcher/report.h"
+#include "launcher/memory_json.h"
 
 namespace zerorun {
 namespace {
@@ -61,6 +59,10 @@ Json to_json(const StepSummary& steps) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json memory_json(const RankMemory& memory, bool measured) {
+  return to_json(memory, measured ? With::measurement : With::prediction);
+}
 
 std::string report_json(const Report& report) {
   const Json json = {{"version", report.version},

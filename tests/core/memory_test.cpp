@@ -146,5 +146,15 @@ TEST(Memory, ANewPeakIsReportedAtTheNextRelease) {
   EXPECT_GE(observed, int64_t{64} << 20);
 }
 
+TEST(Memory, ANewObserverHearsOfPeaksBelowThoseBeforeIt) {
+  { const auto larger = bytes(int64_t{64} << 20); }
+  observed = 0;
+  observe_peaks([](int64_t peak) { observed = peak; });
+  { const auto large = bytes(int64_t{32} << 20); }
+  observe_peaks(nullptr);
+  EXPECT_GE(observed, int64_t{32} << 20);
+  EXPECT_LT(observed, int64_t{64} << 20);
+}
+
 }  // namespace
 }  // namespace zerorun

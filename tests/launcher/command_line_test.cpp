@@ -43,6 +43,23 @@ TEST(CommandLine, AnEvaluationTakesAFileAndOverrides) {
   EXPECT_THAT(help_text(), testing::HasSubstr("zerorun evaluate train.yaml"));
 }
 
+TEST(CommandLine, ALadderHasAModelAndRows) {
+  const CommandLine toy = parse({"bench", "ladder"});
+  EXPECT_EQ(toy.command, Command::bench);
+  EXPECT_EQ(toy.ladder.preset, "mingpt-gpt2-large-sort");
+  EXPECT_EQ(toy.ladder.seq_len, 11);
+  EXPECT_EQ(toy.ladder.batch, 128);
+  const CommandLine line = parse({"bench", "ladder", "--hidden-size", "64", "--layers=2", "--heads", "4", "--rows", "whole,sgd", "--steps", "1", "--json"});
+  EXPECT_EQ(line.ladder.hidden_size, 64);
+  EXPECT_EQ(line.ladder.layers, 2);
+  EXPECT_EQ(line.ladder.heads, 4);
+  EXPECT_EQ(line.ladder.steps, 1);
+  EXPECT_THAT(line.ladder.rows, testing::ElementsAre("whole", "sgd"));
+  EXPECT_TRUE(line.ladder.json);
+  EXPECT_EQ(parse({"bench", "ladder", "--help"}).command, Command::help);
+  EXPECT_THAT(help_text(), testing::HasSubstr("zerorun bench ladder"));
+}
+
 TEST(CommandLine, OverridesKeepTheirOrderAndEverythingAfterTheFirstEquals) {
   const CommandLine line = parse({"--set", "training.steps=5", "train.yaml", "--set=data.train=a=b", "--set", "run.name="});
   ASSERT_EQ(line.overrides.size(), 3u);
@@ -74,7 +91,7 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, plan, schema, env"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, plan, bench, schema, env"},
       {{"schema", "a.yaml"}, "zerorun schema takes no file, found a.yaml"},
       {{"schema", "--json"}, "zerorun schema prints JSON"},
       {{"env", "--ranks", "2"}, "--ranks belongs to zerorun plan"},
@@ -89,6 +106,14 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"train.yaml", "--json"}, "--json belongs to zerorun evaluate, plan and env"},
       {{"evaluate"}, "missing the configuration"},
       {{"evaluate", "train.yaml", "--ranks", "8"}, "an evaluation's ranks are those of mpirun"},
+      {{"bench"}, "zerorun bench knows ladder"},
+      {{"bench", "leader"}, "zerorun bench knows ladder, found leader"},
+      {{"bench", "ladder", "train.yaml"}, "zerorun bench ladder takes no file, found train.yaml"},
+      {{"bench", "ladder", "--set", "run.seed=1"}, "--set"},
+      {{"bench", "ladder", "--layers", "2"}, "--hidden-size, --layers and --heads together"},
+      {{"bench", "ladder", "--preset", "gpt2", "--layers", "2"}, "--hidden-size, --layers and --heads together"},
+      {{"bench", "ladder", "--batch", "0"}, "--batch is 0, expected 1 to 1000000"},
+      {{"--json", "bench", "ladder"}, "zerorun bench ladder comes before its options"},
       {{"plan", "train.yaml"}, "zerorun plan needs --ranks N"},
       {{"plan", "train.yaml", "--ranks", "0"}, "--ranks is 0, expected 1 to 65536"},
       {{"plan", "train.yaml", "--ranks", "-1"}, "--ranks is -1"},
