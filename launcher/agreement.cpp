@@ -18,7 +18,8 @@ void agree(Communicator& communicator, const Settings& settings) {
 
 void check_backend(const Settings& settings) {
   if (settings.comm.backend == Settings::Backend::mpi && mpi_library().empty()) {
-    fail(ErrorKind::configuration, "comm.backend is mpi, but this zerorun was built without MPI; build it with -DZERORUN_MPI=ON, or set auto");
+    fail(ErrorKind::configuration,
+         "comm.backend is mpi, but this zerorun was built without MPI; build it with -DZERORUN_MPI=ON, or set auto");
   }
 }
 

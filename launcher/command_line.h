@@ -21,8 +21,8 @@ struct CommandLine {
   LadderOptions ladder = {};        // bench
 };
 
-// `bench ladder` comes before its options, which are its own. `zerorun FILE` is `zerorun train FILE`. --help and --version win over everything else. Throws Error(usage), one line
-// that ends with the hint to `zerorun --help`.
+// `zerorun FILE` is `zerorun train FILE`; `bench ladder` comes before its options, which are its own. --help and --version win over
+// everything else. Throws Error(usage), one line that ends with the hint to `zerorun --help`.
 CommandLine parse_command_line(int argc, const char* const* argv);
 
 std::string help_text();

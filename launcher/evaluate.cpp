@@ -32,7 +32,8 @@ struct Evaluation {
 void check_split(const Settings& settings) {
   if (!std::holds_alternative<std::monostate>(settings.data.validation)) return;
   fail(ErrorKind::configuration,
-       "there is no validation split to evaluate: set data.validation to files or to a fraction of data.train, such as --set data.validation=0.1");
+       "there is no validation split to evaluate: set data.validation to files or to a fraction of data.train, such as --set "
+       "data.validation=0.1");
 }
 
 EngineOptions inference_options(const Settings& settings, int ranks) {
@@ -51,9 +52,10 @@ Prediction predict_evaluation(const Settings& settings, const Model& model, cons
 }
 
 std::string line_of(const Settings& settings, const Evaluation& result) {
-  const auto weights = settings.model.hf_path ? "weights of " + *settings.model.hf_path : "fresh weights, since model.hf_path is not set";
-  return fmt::format("loss {:.6f}, perplexity {:.4f}, {} tokens, {:.2f} s ({})", result.loss(), std::exp(result.loss()), result.total.tokens,
-                     result.seconds, weights);
+  const auto weights =
+      settings.model.hf_path ? "weights of " + *settings.model.hf_path : "fresh weights, since model.hf_path is not set";
+  return fmt::format("loss {:.6f}, perplexity {:.4f}, {} tokens, {:.2f} s ({})", result.loss(), std::exp(result.loss()),
+                     result.total.tokens, result.seconds, weights);
 }
 
 std::string json_of(const Settings& settings, const Evaluation& result) {

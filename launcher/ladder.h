@@ -11,7 +11,8 @@ namespace zerorun {
 // What `zerorun bench ladder` is asked for.
 struct LadderOptions {
   std::string preset = "mingpt-gpt2-large-sort";  // of core/models/presets.h; of no effect where sizes are given
-  std::optional<int64_t> hidden_size, layers, heads;  // all or none: the same toy, three symbols and an untied head, in another size
+  // All or none: the same toy, three symbols and an untied head, in another size.
+  std::optional<int64_t> hidden_size, layers, heads;
   int64_t seq_len = 11;
   int64_t batch = 128;  // samples of a step, at once or in parts
   int64_t steps = 3;
@@ -50,8 +51,8 @@ const char* name_of(Rung::Update update);
 // Bytes of parameters, gradients and optimizer states per parameter, over all ranks.
 int state_bytes_per_parameter(const Rung& rung);
 
-// The rungs that options.rows names, or all, in the order of the ladder; sharded ones over `ranks`. Every rung but the two smaller
-// batches trains on the same samples. Throws Error(usage) for a name that is none, and for a batch that does not divide.
+// The rungs that options.rows names, or all, in the order of the ladder; sharded ones over `ranks`. Every rung but the two
+// smaller batches trains on the same samples. Throws Error(usage) for a name that is none, and for a batch that does not divide.
 // REQUIRES ranks >= 2.
 std::vector<Rung> ladder_rungs(const LadderOptions& options, int ranks);
 

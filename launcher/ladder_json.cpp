@@ -45,9 +45,16 @@ std::string ladder_json(const Ladder& ladder) {
   Json rungs = Json::array();
   for (const auto& result : ladder.results) rungs.push_back(to_json(result, ladder.is_toy));
   Json model = {{"preset", options.preset}};
-  if (options.hidden_size) model = {{"hidden_size", *options.hidden_size}, {"layers", *options.layers}, {"heads", *options.heads}};
-  const Json json = {{"version", ladder.version},   {"model", model},          {"parameters", ladder.parameters}, {"seq_len", options.seq_len},
-                     {"batch", options.batch},      {"steps", options.steps},  {"rungs", rungs}};
+  if (options.hidden_size) {
+    model = {{"hidden_size", *options.hidden_size}, {"layers", *options.layers}, {"heads", *options.heads}};
+  }
+  const Json json = {{"version", ladder.version},
+                     {"model", model},
+                     {"parameters", ladder.parameters},
+                     {"seq_len", options.seq_len},
+                     {"batch", options.batch},
+                     {"steps", options.steps},
+                     {"rungs", rungs}};
   return json.dump(2);
 }
 

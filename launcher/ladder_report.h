@@ -11,8 +11,8 @@ namespace zerorun {
 
 struct RungResult {
   Rung rung;
-  RankMemory memory;   // of the rank that took most; of a rung that was not run only what is predicted
-  int threads = 1;     // of a rank
+  RankMemory memory;      // of the rank that took most; of a rung that was not run only what is predicted
+  int threads = 1;        // of a rank
   int process_ranks = 1;  // that share the process, as threads: its peak is of all of them
   double seconds_per_step = 0;
   double last_loss = 0;
@@ -29,7 +29,8 @@ struct Ladder {
   std::vector<RungResult> results;
 };
 
-// Parameters, gradients, optimizer and slots of gathered units, without padding: what the published targets count.
+// Parameters, gradients, optimizer and slots of gathered units, without what alignment was said to add: what the published
+// targets count.
 int64_t ladder_states(const RankMemory& memory, int64_t ComparedBytes::*which);
 
 // Lines of up to 120 columns, each ended; bytes in MiB. A row is compared with the first result that was run.

@@ -41,17 +41,19 @@ Gpt2Config toy_of(int64_t hidden_size, int64_t layers, int64_t heads, int64_t po
 }
 
 Gpt2Config config_of(const LadderOptions& options) {
-  auto config = options.hidden_size ? toy_of(*options.hidden_size, *options.layers, *options.heads, options.seq_len) : Gpt2Config();
+  auto config =
+      options.hidden_size ? toy_of(*options.hidden_size, *options.layers, *options.heads, options.seq_len) : Gpt2Config();
   if (!options.hidden_size) {
     const auto preset = find_gpt2_preset(options.preset);
     if (!preset) {
-      fail(ErrorKind::configuration, "unknown --preset {}{}; known: {}", options.preset, did_you_mean(options.preset, gpt2_preset_names()),
-           fmt::join(gpt2_preset_names(), ", "));
+      fail(ErrorKind::configuration, "unknown --preset {}{}; known: {}", options.preset,
+           did_you_mean(options.preset, gpt2_preset_names()), fmt::join(gpt2_preset_names(), ", "));
     }
     config = *preset;
   }
   if (options.seq_len > config.max_position_embeddings) {
-    fail(ErrorKind::configuration, "--seq-len {} exceeds the {} positions of {}", options.seq_len, config.max_position_embeddings, options.preset);
+    fail(ErrorKind::configuration, "--seq-len {} exceeds the {} positions of {}", options.seq_len, config.max_position_embeddings,
+         options.preset);
   }
   config.dropout = kDropout;
   return config;
@@ -115,7 +117,8 @@ Measured measure(const Trial& trial, Communicator& communicator, const ProcessPe
     for (int64_t step = 0; step < trial.steps; ++step) {
       const auto start = Clock::now();
       const MemoryScope scope(ledger, Category::activations);
-      const auto batches = micro_batches(trial.data, step, trial.rung.accumulation, trial.rung.micro_batch_size, communicator.rank(), communicator.size());
+      const auto batches = micro_batches(trial.data, step, trial.rung.accumulation, trial.rung.micro_batch_size,
+                                         communicator.rank(), communicator.size());
       measured.last_loss = engine.train_step(batches, kLearningRate).loss;
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
@@ -171,7 +174,8 @@ std::string shortage(const RungResult& result, int processes) {
     return fmt::format("needs {} more, {} has {}", readable_bytes(more), of_process->source, readable_bytes(of_process->bytes));
   }
   if (more * processes <= at_hand.bytes) return "";
-  return fmt::format("needs {} on this host, {} has {}", readable_bytes(more * processes), at_hand.source, readable_bytes(at_hand.bytes));
+  return fmt::format("needs {} on this host, {} has {}", readable_bytes(more * processes), at_hand.source,
+                     readable_bytes(at_hand.bytes));
 }
 
 RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& data, const LadderOptions& options, Ranks& ranks) {
@@ -207,7 +211,8 @@ void run_ladder(const LadderOptions& options, MpiSession& session, std::ostream&
   const bool prints_rows = ranks.speaks() && !options.json;
   if (prints_rows) out << ladder_heading(ladder) << std::flush;
   for (const auto& rung : rungs) {
-    const RandomBatches data({.seed = 42, .vocabulary = config.vocab_size, .seq_len = options.seq_len, .global_batch_size = rung.samples()});
+    const RandomBatches data(
+        {.seed = 42, .vocabulary = config.vocab_size, .seq_len = options.seq_len, .global_batch_size = rung.samples()});
     ladder.results.push_back(run_rung(rung, model, data, options, ranks));
     if (prints_rows) out << ladder_row(ladder, ladder.results.back()) << std::flush;
   }

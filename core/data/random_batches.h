@@ -6,8 +6,8 @@
 
 namespace zerorun {
 
-// Tokens are uniform in [0, vocabulary), from counters: sample s is the same whoever reads it, at every number of ranks. There is no
-// validation split. Tensors are made on the calling thread, as CorpusBatches makes them.
+// Tokens are uniform in [0, vocabulary), from counters: sample s is the same whoever reads it, at every number of ranks. There is
+// no validation split. Tensors are made on the calling thread, as CorpusBatches makes them.
 class RandomBatches : public BatchSource {
  public:
   struct Options {

@@ -1,4 +1,4 @@
-"""`zerorun evaluate`: the loss over the whole validation split, of a finished run's weights or of fresh ones. Usage: evaluate_test.py ZERORUN MPIRUN"""
+"""`zerorun evaluate`: the loss over the whole validation split. Usage: evaluate_test.py ZERORUN MPIRUN"""
 import json
 import math
 import unittest
