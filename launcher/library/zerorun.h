@@ -5,7 +5,8 @@
 // the families, or a chain of its own units), an Optimizer, and on every rank a Communicator, a MemoryLedger and an Engine;
 // then each rank calls engine.train_step with its batches inside a MemoryScope. dry_run predicts memory and traffic of that
 // without running it. Ranks are threads (run_ranks) or MPI processes (MpiSession, MpiCommunicator, also over a
-// communicator of the caller's). torch::nn modules as units: zerorun/module_unit.h.
+// communicator of the caller's). HfFolder gives the weights that a run starts from (EngineOptions.initial); SafetensorsWriter and
+// hf_config_json write what Engine::for_each_parameter reads. torch::nn modules as units: zerorun/module_unit.h.
 //
 // REQUIRES C++20, and zerorun::zerorun of find_package(zerorun), which brings LibTorch's headers. Includes light headers only,
 // never torch/torch.h.
@@ -28,6 +29,7 @@
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
 #include "core/ops/attention.h"
+#include "core/ops/dropout.h"
 #include "core/ops/embedding.h"
 #include "core/ops/gradient_in_forward.h"
 #include "core/ops/layer_norm.h"
@@ -40,6 +42,8 @@
 #include "core/sampling.h"
 #include "core/threads.h"
 #include "core/unit.h"
+#include "core/weights/hf_folder.h"
+#include "core/weights/safetensors_writer.h"
 #include "zero/dry_run.h"
 #include "zero/engine.h"
 #include "zero/evaluation.h"

@@ -16,6 +16,9 @@ template <typename T>
 struct IsComplete<T, std::void_t<decltype(sizeof(T))>> : std::true_type {};
 static_assert(!IsComplete<torch::nn::Module>::value, "the umbrella header brings torch/nn, which takes long to compile");
 
+static_assert(std::is_base_of_v<zerorun::ParameterSource, zerorun::HfFolder>, "the umbrella header has what a run starts from");
+static_assert(std::is_class_v<zerorun::SafetensorsWriter> && std::is_function_v<decltype(zerorun::hf_config_json)>);
+
 int main() {
   try {
     zerorun::make_gpt2({.hidden_size = 10, .num_attention_heads = kOfTheUser});
