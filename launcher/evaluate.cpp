@@ -86,7 +86,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
   const auto prediction = predict_evaluation(settings, model, *none, session.size(), threads);
-  const auto memory = predicted_memory(prediction, model.parameter_count(), gather(communicator, process_anonymous_bytes()));
+  const auto memory = predicted_memory(prediction, model, gather(communicator, process_anonymous_bytes()));
   refuse_if_over(settings, memory[session.rank()], session.local_size());
 
   auto options = inference_options(settings, session.size());

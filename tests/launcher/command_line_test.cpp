@@ -79,6 +79,26 @@ TEST(CommandLine, HelpAndVersionNeedNoFile) {
   EXPECT_THAT(version(), testing::MatchesRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
 }
 
+TEST(CommandLine, GenerateHasOptionsOfItsOwn) {
+  const auto line = parse({"generate", "--hf", "runs/a/hf", "--tokens", "7,0,12", "--max-tokens", "5", "--temperature", "0.5", "--top-k", "3", "--top-p",
+                           "0.25", "--seed", "18446744073709551615", "--param-dtype", "bf16", "--no-cache", "--json"});
+  EXPECT_EQ(line.command, Command::generate);
+  const auto& generate = line.generate;
+  EXPECT_EQ(generate.hf, "runs/a/hf");
+  EXPECT_EQ(generate.tokens, (std::vector<int64_t>{7, 0, 12}));
+  EXPECT_FALSE(generate.prompt);
+  EXPECT_EQ(generate.max_tokens, 5);
+  EXPECT_EQ(generate.sampling.temperature, 0.5);
+  EXPECT_EQ(generate.sampling.top_k, 3);
+  EXPECT_EQ(generate.sampling.top_p, 0.25);
+  EXPECT_EQ(generate.sampling.seed, UINT64_MAX);
+  EXPECT_EQ(generate.param_dtype, GenerateCommand::Dtype::bf16);
+  EXPECT_TRUE(!generate.cached && generate.json);
+  EXPECT_EQ(parse({"generate", "--hf", "a", "--prompt", "-"}).generate.prompt, "-");
+  EXPECT_EQ(parse({"generate", "--help"}).command, Command::help);
+  EXPECT_THAT(help_text(), testing::AllOf(testing::HasSubstr("zerorun generate --hf DIR"), testing::HasSubstr("--top-p P")));
+}
+
 TEST(CommandLine, SchemaAndEnvNeedNoFile) {
   EXPECT_EQ(parse({"schema"}).command, Command::schema);
   EXPECT_EQ(parse({"env"}).command, Command::env);
@@ -91,7 +111,11 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, plan, bench, schema, env"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, generate, plan, bench, schema, env"},
+      {{"--json", "generate"}, "generate comes before its options"},
+      {{"generate", "--tokens", "1"}, "--hf DIR is missing"},
+      {{"generate", "--hf", "a", "--tokens", "1", "--tokens", "2"}, "--tokens"},
+      {{"generate", "--hf", "a", "--tokens", "1", "more"}, "positional"},
       {{"schema", "a.yaml"}, "zerorun schema takes no file, found a.yaml"},
       {{"schema", "--json"}, "zerorun schema prints JSON"},
       {{"env", "--ranks", "2"}, "--ranks belongs to zerorun plan"},
