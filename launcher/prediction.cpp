@@ -88,7 +88,7 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
     RankMemory memory;
     memory.rank = static_cast<int>(all.size());
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
-    memory.padding.predicted = share_of_padding(memory, model, static_cast<int>(baselines.size()));
+    memory.padding.predicted = share_of_padding(memory, model, prediction.ranks);
     memory.total.predicted = prediction.memory.total_peak;
     memory.process_baseline = baseline;
     memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;

@@ -52,6 +52,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   const ShapesOfBatches source(workload.seq_len);
 
   Prediction prediction;
+  prediction.ranks = options.ranks;
   const auto traffic_of = [&](auto&& body) {
     Traffic traffic = communicator.traffic() * -1;
     body();

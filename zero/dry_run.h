@@ -30,6 +30,7 @@ struct DryRunOptions {
 };
 
 struct Prediction {
+  int ranks = 1;        // of the run
   MemoryUsage memory;   // of the rank, peaks over steps and evaluations
   Traffic traffic;      // of the rank, over steps and evaluations
   int64_t padding = 0;  // elements of whole groups that hold no parameter
