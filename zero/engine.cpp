@@ -45,6 +45,17 @@ Carry start_of_graph(const Carry& outputs, bool requires_grad) {
   return inputs;
 }
 
+// Backward through one graph. An output that no weight went into, or that no later unit read, has no gradient to start with.
+void run_graph(Carry outputs, Carry gradients) {
+  Carry roots, seeds;
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].requires_grad() || !gradients[i].defined()) continue;
+    roots.push_back(std::move(outputs[i]));
+    seeds.push_back(std::move(gradients[i]));
+  }
+  if (!roots.empty()) torch::autograd::backward(roots, seeds);
+}
+
 }  // namespace
 
 Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& optimizer, MemoryLedger& ledger, EngineOptions options)
@@ -175,7 +186,7 @@ bool Engine::keeps_graph(int unit) const { return !options_.recompute || !model_
 
 Carry Engine::backward(int unit, const StepContext& context, Frame frame, Carry gradients) {
   if (frame.outputs.empty()) frame.outputs = forward(unit, context, frame.inputs, /*graph=*/true);
-  if (frame.outputs[0].requires_grad()) torch::autograd::backward(std::exchange(frame.outputs, {}), std::move(gradients));
+  run_graph(std::exchange(frame.outputs, {}), std::move(gradients));
   Carry flow;
   for (auto& input : frame.inputs) flow.push_back(std::exchange(input.mutable_grad(), {}));
   return flow;

@@ -25,7 +25,7 @@ LossSum sum_over_split(Engine& engine, const Communicator& communicator, const B
     total.tokens += loss.tokens;
   }
   if (!std::isfinite(total.sum)) {
-    fail(ErrorKind::non_finite, "the validation loss is {}; the weights have left what fp32 can compute with", total.sum);
+    fail(ErrorKind::non_finite, "the validation loss is {}; the weights have left what precision.param_dtype can compute with", total.sum);
   }
   return total;
 }
