@@ -7,13 +7,14 @@
 
 namespace zerorun {
 
-void agree(Communicator& communicator, const Settings& settings) {
-  const auto all = gather(communicator, fingerprint(settings));
+void agree_on(Communicator& communicator, uint64_t own, const char* otherwise) {
+  const auto all = gather(communicator, own);
   const auto other = std::find_if(all.begin(), all.end(), [&](uint64_t value) { return value != all[0]; });
-  if (other != all.end()) {
-    fail(ErrorKind::disagreement, "rank {} read another configuration than rank 0: is the file the same on every host?",
-         other - all.begin());
-  }
+  if (other != all.end()) fail(ErrorKind::disagreement, "rank {} {}", other - all.begin(), otherwise);
+}
+
+void agree(Communicator& communicator, const Settings& settings) {
+  agree_on(communicator, fingerprint(settings), "read another configuration than rank 0: is the file the same on every host?");
 }
 
 void check_backend(const Settings& settings) {

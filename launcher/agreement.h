@@ -1,19 +1,14 @@
 // What ranks make sure of before they work on something together.
 #pragma once
-#include <vector>
+#include <cstdint>
 
-#include "comm/communicator.h"
+#include "comm/gather.h"
 #include "launcher/settings.h"
 
 namespace zerorun {
 
-// Every rank's value, by rank. Collective.
-template <typename Value>
-std::vector<Value> gather(Communicator& communicator, const Value& own) {
-  std::vector<Value> all(communicator.size());
-  communicator.exchange(&own, all.data(), sizeof(own));
-  return all;
-}
+// Throws Error(disagreement) that says "rank r " and then `otherwise`, where a rank's value is not that of rank 0. Collective.
+void agree_on(Communicator& communicator, uint64_t own, const char* otherwise);
 
 // Every rank read the file itself: throws Error(disagreement) where they have not read the same. Collective.
 void agree(Communicator& communicator, const Settings& settings);

@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "core/threads.h"
 #include "core/weights/hf_folder.h"
+#include "launcher/agreement.h"
 #include "launcher/build.h"
 #include "launcher/generation_report.h"
 #include "launcher/progress.h"
@@ -47,8 +48,7 @@ std::string read_standard_input(Communicator& communicator, int64_t context) {
     text.resize(static_cast<size_t>(std::cin.gcount()));
   }
   const int64_t own = std::ssize(text);
-  std::vector<int64_t> sizes(static_cast<size_t>(communicator.size()));
-  communicator.exchange(&own, sizes.data(), sizeof own);
+  const auto sizes = gather(communicator, own);
   text.resize(static_cast<size_t>(sizes[0]));
   std::string all(text.size() * sizes.size(), '\0');
   if (!text.empty()) communicator.exchange(text.data(), all.data(), std::ssize(text));
@@ -81,14 +81,7 @@ void agree(Communicator& communicator, const GenerateCommand& command, const Mod
   auto words = fmt::format("{} {} {} {} {} {} {} {}", hf_config_json(config), command.max_tokens, s.temperature, s.top_k, s.top_p, s.seed,
                            static_cast<int>(command.param_dtype), command.cached);
   for (const int64_t token : prompt) words += fmt::format(" {}", token);
-  const uint64_t own = stream_of(words);
-  std::vector<uint64_t> all(static_cast<size_t>(communicator.size()));
-  communicator.exchange(&own, all.data(), sizeof own);
-  const auto other = std::ranges::find_if(all, [&](uint64_t value) { return value != all[0]; });
-  if (other != all.end()) {
-    fail(ErrorKind::disagreement, "rank {} was asked for something else than rank 0: are the command line and the folder the same on every host?",
-         other - all.begin());
-  }
+  agree_on(communicator, stream_of(words), "was asked for something else than rank 0: are the command line and the folder the same on every host?");
 }
 
 at::ScalarType dtype_of(GenerateCommand::Dtype dtype) {

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/error.h"
+#include "core/random.h"
 #include "launcher/settings_schema.h"
 
 namespace zerorun {
@@ -128,13 +129,9 @@ std::string resolved_yaml(const Settings& settings) {
 }
 
 uint64_t fingerprint(const Settings& settings) {
-  uint64_t hash = 14695981039346656037u;
-  for (const Field& field : settings_schema()) {
-    for (const char c : fmt::format("{}={}\n", field.key(), field.write(settings))) {
-      hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-    }
-  }
-  return hash;
+  std::string text;
+  for (const Field& field : settings_schema()) text += fmt::format("{}={}\n", field.key(), field.write(settings));
+  return stream_of(text);
 }
 
 }  // namespace zerorun

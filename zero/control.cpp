@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <numeric>
-#include <vector>
 
+#include "comm/gather.h"
 #include "core/unit.h"
 
 namespace zerorun {
@@ -15,25 +15,18 @@ int64_t count_targets(const at::Tensor& targets) {
   return targets.numel() - std::count(target, target + targets.numel(), kIgnoredTarget);
 }
 
-template <typename Value>
-std::vector<Value> of_all_ranks(Communicator& communicator, const Value& own) {
-  std::vector<Value> all(communicator.size());
-  communicator.exchange(&own, all.data(), sizeof(own));
-  return all;
-}
-
 }  // namespace
 
 int64_t total_targets(Communicator& communicator, std::span<const Batch> own) {
   int64_t count = 0;
   for (const auto& batch : own) count += count_targets(batch.targets);
-  const auto all = of_all_ranks(communicator, count);
+  const auto all = gather(communicator, count);
   return std::accumulate(all.begin(), all.end(), int64_t{0});
 }
 
 StepSums sum_over_ranks(Communicator& communicator, StepSums own) {
   StepSums total;
-  for (const auto& sums : of_all_ranks(communicator, own)) {
+  for (const auto& sums : gather(communicator, own)) {
     total.loss += sums.loss;
     total.squared_norm += sums.squared_norm;
   }
