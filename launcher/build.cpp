@@ -66,15 +66,6 @@ CorpusOptions corpus_options(const Settings::Data& data) {
   return options;
 }
 
-at::ScalarType dtype_of(Settings::ParamDtype dtype) {
-  switch (dtype) {
-    case Settings::ParamDtype::fp32: return at::kFloat;
-    case Settings::ParamDtype::bf16: return at::kBFloat16;
-    case Settings::ParamDtype::fp16: return at::kHalf;
-  }
-  fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
-}
-
 LossScaling loss_scaling(const Settings::Precision& precision) {
   if (precision.param_dtype != Settings::ParamDtype::fp16) return {};
   const auto& fp16 = precision.fp16;
@@ -104,6 +95,15 @@ int64_t vocabulary_of(const Settings& settings) {
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings) {
   if (settings.name == Settings::OptimizerName::sgd) return make_sgd({.momentum = settings.momentum, .weight_decay = settings.weight_decay});
   return make_adamw({.beta1 = settings.betas[0], .beta2 = settings.betas[1], .eps = settings.eps, .weight_decay = settings.weight_decay});
+}
+
+at::ScalarType dtype_of(Settings::ParamDtype dtype) {
+  switch (dtype) {
+    case Settings::ParamDtype::fp32: return at::kFloat;
+    case Settings::ParamDtype::bf16: return at::kBFloat16;
+    case Settings::ParamDtype::fp16: return at::kHalf;
+  }
+  fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
 }
 
 EngineOptions engine_options(const Settings& settings, int ranks) {

@@ -18,6 +18,7 @@ ModelConfig model_config(const Settings& settings);
 int64_t vocabulary_of(const Settings& settings);
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings);
+at::ScalarType dtype_of(Settings::ParamDtype dtype);
 EngineOptions engine_options(const Settings& settings, int ranks);
 
 // Opens the files and checks their tokens against the vocabulary.

@@ -3,11 +3,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <boost/program_options.hpp>
 #include <string_view>
 
-#include "core/error.h"
 #include "core/nearest_name.h"
+#include "launcher/usage.h"
 
 namespace zerorun {
 namespace {
@@ -17,26 +16,14 @@ using Command = CommandLine::Command;
 
 constexpr int kMostRanks = 65'536;
 
-template <typename... Values>
-[[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
-  fail(ErrorKind::usage, "{}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
-}
-
-po::variables_map parse_options(int argc, const char* const* argv) {
+po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
   options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())(
       "ranks", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
       "words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("words", -1);
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(argc, argv).options(options).positional(positional).style(style).run(), given);
-  } catch (const po::error& error) {
-    fail_usage("{}", error.what());
-  }
-  return given;
+  return parse_options(argc, argv, options, positional);
 }
 
 Override parse_override(const std::string& text) {
@@ -114,7 +101,6 @@ CommandLine parse_bench(int argc, const char* const* argv) {
   if (std::any_of(argv + 1, argv + argc, asks_for_help)) return line;
   line.command = Command::bench;
   line.ladder = parse_ladder_options(argc, argv);
-  line.json = line.ladder.json;
   return line;
 }
 
@@ -135,7 +121,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.generate = *generate;
     return line;
   }
-  const po::variables_map given = parse_options(argc, argv);
+  const po::variables_map given = parse(argc, argv);
   if (given["help"].as<bool>()) return line;
   line.command = Command::version;
   if (given["version"].as<bool>()) return line;

@@ -84,15 +84,6 @@ void agree(Communicator& communicator, const GenerateCommand& command, const Mod
   agree_on(communicator, stream_of(words), "was asked for something else than rank 0: are the command line and the folder the same on every host?");
 }
 
-at::ScalarType dtype_of(GenerateCommand::Dtype dtype) {
-  switch (dtype) {
-    case GenerateCommand::Dtype::fp32: return at::kFloat;
-    case GenerateCommand::Dtype::bf16: return at::kBFloat16;
-    case GenerateCommand::Dtype::fp16: return at::kHalf;
-  }
-  return at::kFloat;
-}
-
 // What is generated, as it comes: bytes, or ids on one line.
 class Printer {
  public:

@@ -1,11 +1,10 @@
 #include "launcher/generate_command.h"
 
-#include <boost/program_options.hpp>
 #include <charconv>
 #include <map>
 #include <string_view>
 
-#include "core/error.h"
+#include "launcher/usage.h"
 
 namespace zerorun {
 namespace {
@@ -15,23 +14,16 @@ namespace po = boost::program_options;
 constexpr int64_t kMostTokens = 1'000'000'000;
 
 template <typename... Values>
-[[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
-  fail(ErrorKind::usage, "generate: {}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
+[[noreturn]] void fail_generate(fmt::format_string<Values...> format, Values&&... values) {
+  fail_usage("generate: {}", fmt::format(format, std::forward<Values>(values)...));
 }
 
-po::variables_map parse_options(int argc, const char* const* argv) {
+po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
   const auto text = [] { return po::value<std::string>(); };
   options.add_options()("help,h", po::bool_switch())("json", po::bool_switch())("no-cache", po::bool_switch())("hf", text())("prompt", text())(
       "tokens", text())("param-dtype", text())("max-tokens", text())("top-k", text())("seed", text())("temperature", text())("top-p", text());
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(argc, argv).options(options).positional({}).style(style).run(), given);
-  } catch (const po::error& error) {
-    fail_usage("{}", error.what());
-  }
-  return given;
+  return parse_options(argc, argv, options, {}, "generate: ");
 }
 
 // The whole of the text is the number.
@@ -48,7 +40,7 @@ void read(const po::variables_map& given, const char* name, const char* expected
   if (given.count(name) == 0) return;
   const auto& text = given[name].as<std::string>();
   const auto found = number<Number>(text);
-  if (!found) fail_usage("--{} is '{}', expected {}", name, text, expected);
+  if (!found) fail_generate("--{} is '{}', expected {}", name, text, expected);
   value = *found;
 }
 
@@ -58,7 +50,7 @@ std::vector<int64_t> parse_tokens(std::string_view text) {
     const size_t end = std::min(text.find(',', begin), text.size());
     const auto word = text.substr(begin, end - begin);
     const auto token = number<int64_t>(word);
-    if (!token || *token < 0) fail_usage("--tokens: '{}' is no token id, expected numbers such as 1,2,3", word);
+    if (!token || *token < 0) fail_generate("--tokens: '{}' is no token id, expected numbers such as 1,2,3", word);
     tokens.push_back(*token);
     begin = end + 1;
   }
@@ -67,9 +59,9 @@ std::vector<int64_t> parse_tokens(std::string_view text) {
 
 void read_prompt(const po::variables_map& given, GenerateCommand& command) {
   const bool has_text = given.count("prompt") != 0, has_tokens = given.count("tokens") != 0;
-  if (has_text == has_tokens) fail_usage("give --prompt TEXT or --tokens 1,2,3{}", has_text ? ", not both" : "");
+  if (has_text == has_tokens) fail_generate("give --prompt TEXT or --tokens 1,2,3{}", has_text ? ", not both" : "");
   const auto& words = given[has_text ? "prompt" : "tokens"].as<std::string>();
-  if (words.empty()) fail_usage("the prompt is empty; there is nothing to go on from");
+  if (words.empty()) fail_generate("the prompt is empty; there is nothing to go on from");
   if (has_text) {
     command.prompt = words;
   } else {
@@ -78,25 +70,25 @@ void read_prompt(const po::variables_map& given, GenerateCommand& command) {
 }
 
 void read_dtype(const po::variables_map& given, GenerateCommand& command) {
-  using Dtype = GenerateCommand::Dtype;
+  using Dtype = Settings::ParamDtype;
   if (given.count("param-dtype") == 0) return;
   const std::map<std::string, Dtype> dtypes{{"fp32", Dtype::fp32}, {"bf16", Dtype::bf16}, {"fp16", Dtype::fp16}};
   const auto found = dtypes.find(given["param-dtype"].as<std::string>());
-  if (found == dtypes.end()) fail_usage("--param-dtype is '{}', expected fp32, bf16 or fp16", given["param-dtype"].as<std::string>());
+  if (found == dtypes.end()) fail_generate("--param-dtype is '{}', expected fp32, bf16 or fp16", given["param-dtype"].as<std::string>());
   command.param_dtype = found->second;
 }
 
 }  // namespace
 
 std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv) {
-  const auto given = parse_options(argc, argv);
+  const auto given = parse(argc, argv);
   if (given["help"].as<bool>()) return std::nullopt;
   GenerateCommand command;
-  if (given.count("hf") == 0) fail_usage("--hf DIR is missing: the folder with config.json and model.safetensors, such as runs/NAME/hf");
+  if (given.count("hf") == 0) fail_generate("--hf DIR is missing: the folder with config.json and model.safetensors, such as runs/NAME/hf");
   command.hf = given["hf"].as<std::string>();
   read_prompt(given, command);
   read(given, "max-tokens", "a whole number", command.max_tokens);
-  if (command.max_tokens < 1 || command.max_tokens > kMostTokens) fail_usage("--max-tokens is {}, expected 1 to {}", command.max_tokens, kMostTokens);
+  if (command.max_tokens < 1 || command.max_tokens > kMostTokens) fail_generate("--max-tokens is {}, expected 1 to {}", command.max_tokens, kMostTokens);
   auto& sampling = command.sampling;
   read(given, "temperature", "a number", sampling.temperature);
   read(given, "top-k", "a whole number", sampling.top_k);
@@ -105,7 +97,7 @@ std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv)
   try {
     sampling.validate();
   } catch (const Error& error) {
-    fail_usage("{}", error.what());
+    fail_generate("{}", error.what());
   }
   read_dtype(given, command);
   command.cached = !given["no-cache"].as<bool>();

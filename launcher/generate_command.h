@@ -6,18 +6,17 @@
 #include <vector>
 
 #include "core/sampling.h"
+#include "launcher/settings.h"
 
 namespace zerorun {
 
 struct GenerateCommand {
-  enum class Dtype { fp32, bf16, fp16 };
-
   std::string hf;                     // the folder
   std::optional<std::string> prompt;  // text; "-" is standard input
   std::vector<int64_t> tokens;        // without a text
   int64_t max_tokens = 64;
   Sampling sampling = {};
-  Dtype param_dtype = Dtype::fp32;
+  Settings::ParamDtype param_dtype = Settings::ParamDtype::fp32;
   bool cached = true;
   bool json = false;
 };

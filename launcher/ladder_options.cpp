@@ -1,18 +1,12 @@
 #include <boost/algorithm/string.hpp>
-#include <boost/program_options.hpp>
 
-#include "core/error.h"
 #include "launcher/ladder.h"
+#include "launcher/usage.h"
 
 namespace zerorun {
 namespace {
 
 namespace po = boost::program_options;
-
-template <typename... Values>
-[[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
-  fail(ErrorKind::usage, "{}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
-}
 
 po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
@@ -22,14 +16,7 @@ po::variables_map parse(int argc, const char* const* argv) {
       "words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("words", -1);
-  const int style = po::command_line_style::unix_style & ~po::command_line_style::allow_guessing;
-  po::variables_map given;
-  try {
-    po::store(po::command_line_parser(argc, argv).options(options).positional(positional).style(style).run(), given);
-  } catch (const po::error& error) {
-    fail_usage("{}", error.what());
-  }
-  return given;
+  return parse_options(argc, argv, options, positional);
 }
 
 std::optional<int64_t> number(const po::variables_map& given, const char* name) {

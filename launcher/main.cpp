@@ -94,26 +94,12 @@ int train_on_ranks(const Settings& settings, std::exception_ptr unreadable) {
   return run_on_ranks(settings, unreadable, signals, [&](MpiSession& session) { return train(settings, session, *signals, std::cout); });
 }
 
-int evaluate_on_ranks(const Settings& settings, bool json) {
+// What does not end in order on request.
+template <typename Work>
+int run_to_the_end(const Settings& settings, Work work) {
   std::optional<StopSignals> none;
   return run_on_ranks(settings, nullptr, none, [&](MpiSession& session) {
-    evaluate(settings, json, session, std::cout);
-    return 0;
-  });
-}
-
-int generate_on_ranks(const GenerateCommand& command) {
-  std::optional<StopSignals> none;
-  return run_on_ranks({}, nullptr, none, [&](MpiSession& session) {
-    generate(command, session, std::cout, std::cerr);
-    return 0;
-  });
-}
-
-int bench_on_ranks(const LadderOptions& options) {
-  std::optional<StopSignals> none;
-  return run_on_ranks({}, nullptr, none, [&](MpiSession& session) {
-    run_ladder(options, session, std::cout);
+    work(session);
     return 0;
   });
 }
@@ -134,9 +120,15 @@ int run(int argc, char** argv) {
     unreadable = std::current_exception();
   }
   if (unreadable || line.command == CommandLine::Command::train) return train_on_ranks(settings, unreadable);
-  if (line.command == CommandLine::Command::evaluate) return evaluate_on_ranks(settings, line.json);
-  if (line.command == CommandLine::Command::generate) return generate_on_ranks(line.generate);
-  if (line.command == CommandLine::Command::bench) return bench_on_ranks(line.ladder);
+  if (line.command == CommandLine::Command::evaluate) {
+    return run_to_the_end(settings, [&](MpiSession& session) { evaluate(settings, line.json, session, std::cout); });
+  }
+  if (line.command == CommandLine::Command::generate) {
+    return run_to_the_end({}, [&](MpiSession& session) { generate(line.generate, session, std::cout, std::cerr); });
+  }
+  if (line.command == CommandLine::Command::bench) {
+    return run_to_the_end({}, [&](MpiSession& session) { run_ladder(line.ladder, session, std::cout); });
+  }
   if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
   switch (line.command) {
     case CommandLine::Command::help: std::cout << help_text(); break;

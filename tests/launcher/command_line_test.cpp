@@ -92,7 +92,7 @@ TEST(CommandLine, GenerateHasOptionsOfItsOwn) {
   EXPECT_EQ(generate.sampling.top_k, 3);
   EXPECT_EQ(generate.sampling.top_p, 0.25);
   EXPECT_EQ(generate.sampling.seed, UINT64_MAX);
-  EXPECT_EQ(generate.param_dtype, GenerateCommand::Dtype::bf16);
+  EXPECT_EQ(generate.param_dtype, Settings::ParamDtype::bf16);
   EXPECT_TRUE(!generate.cached && generate.json);
   EXPECT_EQ(parse({"generate", "--hf", "a", "--prompt", "-"}).generate.prompt, "-");
   EXPECT_EQ(parse({"generate", "--help"}).command, Command::help);
