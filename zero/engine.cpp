@@ -65,8 +65,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       ledger_(ledger),
       options_(options),
       training_(options.inference ? Schedule()
-                                  : Schedule::training(model, options.sharding,
-                                                       options.sharding.gradients_use_slots() || options.precision.converts_gradients(), options.prefetch)),
+                                  : Schedule::training(model, options.sharding, options.sharding.gradients_use_slots(options.precision), options.prefetch)),
       evaluation_(Schedule::evaluation(model, options.sharding, options.prefetch)),
       gathers_(model.groups().size()),
       scaler_(options.loss_scaling) {

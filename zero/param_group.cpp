@@ -137,7 +137,7 @@ Work ParamGroup::gather(Slot slot) {
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 
-bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients_use_slots() || options_.precision.converts_gradients(); }
+bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients_use_slots(options_.precision); }
 
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
 void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place) {

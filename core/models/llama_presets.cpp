@@ -1,15 +1,27 @@
 #include "core/models/llama_presets.h"
 
+#include "core/models/preset_table.h"
+
 namespace zerorun {
 namespace {
 
-struct Preset {
+struct Named {
   std::string_view name, alias;
   LlamaConfig config;
 };
 
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> table = {
+// Each name, and its alias behind it.
+std::vector<Preset<LlamaConfig>> with_aliases(const std::vector<Named>& models) {
+  std::vector<Preset<LlamaConfig>> table;
+  for (const auto& model : models) {
+    table.push_back({model.name, model.config});
+    if (!model.alias.empty()) table.push_back({model.alias, model.config});
+  }
+  return table;
+}
+
+const std::vector<Preset<LlamaConfig>>& presets() {
+  static const auto table = with_aliases({
       {"llama-debug", "debug", {.hidden_size = 2048, .num_hidden_layers = 20, .num_attention_heads = 2, .intermediate_size = 4096}},
       {"llama-1b", "1b", {.hidden_size = 2048, .num_hidden_layers = 22, .num_attention_heads = 16, .intermediate_size = 5504}},
       {"tinyllama-1.1b", "tinyllama",
@@ -33,26 +45,14 @@ const std::vector<Preset>& presets() {
       {"phi-3-mini-4k", "",
        {.vocab_size = 32064, .hidden_size = 3072, .num_hidden_layers = 32, .num_attention_heads = 32,
         .intermediate_size = 8192, .max_position_embeddings = 4096, .rms_norm_eps = 1e-05}},
-  };
+  });
   return table;
 }
 
 }  // namespace
 
-std::optional<LlamaConfig> find_llama_preset(std::string_view name) {
-  for (const auto& preset : presets()) {
-    if (name == preset.name || (!preset.alias.empty() && name == preset.alias)) return preset.config;
-  }
-  return std::nullopt;
-}
+std::optional<LlamaConfig> find_llama_preset(std::string_view name) { return find_preset(presets(), name); }
 
-std::vector<std::string> llama_preset_names() {
-  std::vector<std::string> names;
-  for (const auto& preset : presets()) {
-    names.emplace_back(preset.name);
-    if (!preset.alias.empty()) names.emplace_back(preset.alias);
-  }
-  return names;
-}
+std::vector<std::string> llama_preset_names() { return preset_names(presets()); }
 
 }  // namespace zerorun

@@ -1,15 +1,9 @@
 #include "core/models/presets.h"
 
-#include <algorithm>
-#include <iterator>
+#include "core/models/preset_table.h"
 
 namespace zerorun {
 namespace {
-
-struct Preset {
-  std::string_view name;
-  Gpt2Config config;
-};
 
 Gpt2Config small() { return {.hidden_size = 768, .num_hidden_layers = 12, .num_attention_heads = 12}; }
 Gpt2Config medium() { return {.hidden_size = 1024, .num_hidden_layers = 24, .num_attention_heads = 16}; }
@@ -28,8 +22,8 @@ Gpt2Config sort(Gpt2Config config) {
   return config;
 }
 
-const std::vector<Preset>& presets() {
-  static const std::vector<Preset> table = {
+const std::vector<Preset<Gpt2Config>>& presets() {
+  static const std::vector<Preset<Gpt2Config>> table = {
       {"gpt2", small()},
       {"124m", small()},
       {"gpt2-medium", medium()},
@@ -49,16 +43,8 @@ const std::vector<Preset>& presets() {
 
 }  // namespace
 
-std::optional<Gpt2Config> find_gpt2_preset(std::string_view name) {
-  const auto found = std::ranges::find(presets(), name, &Preset::name);
-  if (found == presets().end()) return std::nullopt;
-  return found->config;
-}
+std::optional<Gpt2Config> find_gpt2_preset(std::string_view name) { return find_preset(presets(), name); }
 
-std::vector<std::string> gpt2_preset_names() {
-  std::vector<std::string> names;
-  std::ranges::transform(presets(), std::back_inserter(names), [](const Preset& preset) { return std::string(preset.name); });
-  return names;
-}
+std::vector<std::string> gpt2_preset_names() { return preset_names(presets()); }
 
 }  // namespace zerorun
