@@ -8,7 +8,7 @@
 #include <limits>
 
 #include "core/memory.h"
-#include "core/ops/matrix_product.h"
+#include "core/ops/kernels/matrix_product.h"
 
 namespace zerorun {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::kernels {
 

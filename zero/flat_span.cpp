@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 #include "zero/flat_kernels.h"
 
 namespace zerorun {

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "core/ops/blocked_attention.h"
+#include "core/ops/kernels/blocked_attention.h"
 
 namespace zerorun::ops {
 namespace {

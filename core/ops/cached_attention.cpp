@@ -3,8 +3,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/ops/attention_rows.h"
-#include "core/ops/head_rows.h"
+#include "core/ops/kernels/attention_rows.h"
+#include "core/ops/kernels/head_rows.h"
 
 namespace zerorun::ops {
 namespace {

@@ -9,7 +9,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/ops/dropout_rows.h"
+#include "core/ops/kernels/dropout_rows.h"
 #include "core/random.h"
 
 namespace zerorun::ops {

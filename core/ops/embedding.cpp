@@ -12,7 +12,7 @@
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
-#include "core/ops/row_kernels.h"
+#include "core/ops/kernels/row_kernels.h"
 
 namespace zerorun::ops {
 namespace {

@@ -3,9 +3,9 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "core/ops/column_sums.h"
 #include "core/ops/gradient.h"
-#include "core/ops/matrix_product.h"
+#include "core/ops/kernels/column_sums.h"
+#include "core/ops/kernels/matrix_product.h"
 
 namespace zerorun::ops {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/ops/matrix_product.h"
-#include "core/ops/number.h"
-#include "core/ops/softmax_rows.h"
+#include "core/ops/kernels/matrix_product.h"
+#include "core/ops/kernels/number.h"
+#include "core/ops/kernels/softmax_rows.h"
 #include "core/unit.h"
 
 namespace zerorun::ops {

@@ -7,10 +7,10 @@
 #include <algorithm>
 
 #include "core/memory.h"
-#include "core/ops/column_sums.h"
 #include "core/ops/gradient.h"
+#include "core/ops/kernels/column_sums.h"
+#include "core/ops/kernels/norm_rows.h"
 #include "core/ops/layer_norm.h"
-#include "core/ops/norm_rows.h"
 #include "core/ops/rms_norm.h"
 
 namespace zerorun::ops {

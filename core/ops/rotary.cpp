@@ -8,7 +8,7 @@
 #include <cmath>
 
 #include "core/memory.h"
-#include "core/ops/row_kernels.h"
+#include "core/ops/kernels/row_kernels.h"
 
 namespace zerorun::ops {
 namespace {

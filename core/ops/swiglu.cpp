@@ -4,7 +4,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "core/ops/row_kernels.h"
+#include "core/ops/kernels/row_kernels.h"
 
 namespace zerorun::ops {
 namespace {

@@ -17,6 +17,7 @@ endfunction()
 
 file(GLOB_RECURSE headers RELATIVE "${source}" "${source}/core/*.h" "${source}/comm/*.h" "${source}/offload/*.h" "${source}/zero/*.h")
 list(REMOVE_ITEM headers ${private})
+list(FILTER headers EXCLUDE REGEX "^core/ops/kernels/")
 foreach(header ${headers})
   install_header(${header} ${header})
 endforeach()

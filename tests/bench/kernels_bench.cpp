@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "comm/rank_sum.h"
-#include "core/ops/dropout_rows.h"
-#include "core/ops/norm_rows.h"
-#include "core/ops/row_kernels.h"
-#include "core/ops/softmax_rows.h"
+#include "core/ops/kernels/dropout_rows.h"
+#include "core/ops/kernels/norm_rows.h"
+#include "core/ops/kernels/row_kernels.h"
+#include "core/ops/kernels/softmax_rows.h"
 #include "core/random.h"
 #include "core/threads.h"
 #include "zero/flat_span.h"

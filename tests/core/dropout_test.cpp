@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/ops/dropout_rows.h"
+#include "core/ops/kernels/dropout_rows.h"
 #include "core/random.h"
 #include "tests/core/expect_same.h"
 

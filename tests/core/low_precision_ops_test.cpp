@@ -5,17 +5,17 @@
 #include <cmath>
 
 #include "core/ops/attention.h"
-#include "core/ops/column_sums.h"
 #include "core/ops/embedding.h"
+#include "core/ops/kernels/column_sums.h"
+#include "core/ops/kernels/matrix_product.h"
+#include "core/ops/kernels/number.h"
+#include "core/ops/kernels/tile_packing.h"
 #include "core/ops/layer_norm.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"
-#include "core/ops/matrix_product.h"
-#include "core/ops/number.h"
 #include "core/ops/rms_norm.h"
 #include "core/ops/rotary.h"
 #include "core/ops/swiglu.h"
-#include "core/ops/tile_packing.h"
 #include "core/unit.h"
 #include "tests/core/expect_same.h"
 

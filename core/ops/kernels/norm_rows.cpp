@@ -1,8 +1,8 @@
-#include "core/ops/norm_rows.h"
+#include "core/ops/kernels/norm_rows.h"
 
 #include <cmath>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 namespace {

@@ -1,8 +1,8 @@
-#include "core/ops/row_kernels.h"
+#include "core/ops/kernels/row_kernels.h"
 
 #include <algorithm>
 
-#include "core/ops/exponential.h"
+#include "core/ops/kernels/exponential.h"
 
 namespace zerorun::ops {
 namespace {

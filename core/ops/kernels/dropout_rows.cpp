@@ -1,8 +1,8 @@
-#include "core/ops/dropout_rows.h"
+#include "core/ops/kernels/dropout_rows.h"
 
 #include <algorithm>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 namespace {

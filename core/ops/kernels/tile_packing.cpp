@@ -1,9 +1,9 @@
-#include "core/ops/tile_packing.h"
+#include "core/ops/kernels/tile_packing.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 

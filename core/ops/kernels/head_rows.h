@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "core/memory.h"
-#include "core/ops/number.h"
-#include "core/ops/tile_packing.h"
+#include "core/ops/kernels/number.h"
+#include "core/ops/kernels/tile_packing.h"
 
 namespace zerorun::ops {
 

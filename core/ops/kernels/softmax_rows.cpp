@@ -1,8 +1,8 @@
-#include "core/ops/softmax_rows.h"
+#include "core/ops/kernels/softmax_rows.h"
 
 #include <cmath>
 
-#include "core/ops/exponential.h"
+#include "core/ops/kernels/exponential.h"
 
 namespace zerorun::ops {
 

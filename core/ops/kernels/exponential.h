@@ -4,7 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
-#include "core/ops/number.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 

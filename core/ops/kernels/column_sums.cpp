@@ -1,8 +1,8 @@
-#include "core/ops/column_sums.h"
+#include "core/ops/kernels/column_sums.h"
 
 #include <ATen/Parallel.h>
 
-#include "core/ops/row_kernels.h"
+#include "core/ops/kernels/row_kernels.h"
 
 namespace zerorun::ops {
 namespace {

@@ -1,4 +1,4 @@
-#include "core/ops/matrix_product.h"
+#include "core/ops/kernels/matrix_product.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
@@ -10,8 +10,8 @@
 
 #include "core/error.h"
 #include "core/memory.h"
-#include "core/ops/number.h"
-#include "core/ops/tile_packing.h"
+#include "core/ops/kernels/number.h"
+#include "core/ops/kernels/tile_packing.h"
 
 namespace zerorun::ops {
 namespace {

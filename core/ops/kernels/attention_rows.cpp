@@ -1,8 +1,8 @@
-#include "core/ops/attention_rows.h"
+#include "core/ops/kernels/attention_rows.h"
 
 #include <algorithm>
 
-#include "core/ops/exponential.h"
+#include "core/ops/kernels/exponential.h"
 
 namespace zerorun::ops {
 

@@ -1,4 +1,4 @@
-#include "core/ops/blocked_attention.h"
+#include "core/ops/kernels/blocked_attention.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/native/CPUBlas.h>
@@ -8,8 +8,8 @@
 #include <cmath>
 #include <limits>
 
-#include "core/ops/attention_rows.h"
-#include "core/ops/head_rows.h"
+#include "core/ops/kernels/attention_rows.h"
+#include "core/ops/kernels/head_rows.h"
 
 namespace zerorun::ops {
 namespace {
