@@ -167,15 +167,10 @@ class Ranks {
 
 // Why the rung's ranks do not fit on this host; empty where they do.
 std::string shortage(const RungResult& result, int processes) {
-  const int64_t more = result.memory.process_peak.predicted - result.memory.process_baseline;
-  const auto at_hand = memory_at_hand();
-  const auto of_process = memory_at_hand_of_process();
-  if (of_process && more > of_process->bytes) {
-    return fmt::format("needs {} more, {} has {}", readable_bytes(more), of_process->source, readable_bytes(of_process->bytes));
-  }
-  if (more * processes <= at_hand.bytes) return "";
-  return fmt::format("needs {} on this host, {} has {}", readable_bytes(more * processes), at_hand.source,
-                     readable_bytes(at_hand.bytes));
+  const auto found = memory_shortage(result.memory.process_peak.predicted - result.memory.process_baseline, processes);
+  if (!found) return "";
+  return fmt::format("needs {} {}, {} has {}", readable_bytes(found->needed), found->of_one_process ? "more" : "on this host",
+                     found->at_hand.source, readable_bytes(found->at_hand.bytes));
 }
 
 RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& data, const LadderOptions& options, Ranks& ranks) {

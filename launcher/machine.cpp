@@ -158,6 +158,14 @@ std::optional<MemoryAtHand> memory_at_hand_of_process(const std::string& root) {
   return bound.smallest();
 }
 
+std::optional<Shortage> memory_shortage(int64_t more, int processes) {
+  const auto of_process = memory_at_hand_of_process();
+  if (of_process && more > of_process->bytes) return Shortage{more, true, *of_process};
+  const auto on_host = memory_at_hand();
+  if (more * processes > on_host.bytes) return Shortage{more * processes, false, on_host};
+  return std::nullopt;
+}
+
 int64_t process_anonymous_bytes() {
   static const int64_t page = sysconf(_SC_PAGESIZE);
   const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);

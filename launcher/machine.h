@@ -22,6 +22,14 @@ std::optional<int64_t> cgroup_memory_limit(const std::string& root = "");
 // What is left of RLIMIT_AS and RLIMIT_DATA: each process has its own. Nothing without such a limit.
 std::optional<MemoryAtHand> memory_at_hand_of_process(const std::string& root = "");
 
+// What is missing where each of `processes` on this host takes `more` bytes than it has now; nothing where they fit.
+struct Shortage {
+  int64_t needed;  // bytes, of one process or of all
+  bool of_one_process;
+  MemoryAtHand at_hand;
+};
+std::optional<Shortage> memory_shortage(int64_t more, int processes);
+
 // Resident anonymous memory of this process, bytes: resident - shared of /proc/self/statm. Shared windows and mapped
 // files are not in it. About 5 us a call; the kernel's counters lag by up to 256 KiB a thread.
 int64_t process_anonymous_bytes();

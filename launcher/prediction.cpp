@@ -121,20 +121,12 @@ void refuse_if_over_limit(const Settings& settings, const RankMemory& memory) {
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
   refuse_if_over_limit(settings, memory);
   if (!settings.memory.fail_if_predicted_over) return;
-  const int64_t more = memory.process_peak_with_export - memory.process_baseline;  // than the process has now
-  const auto of_process = memory_at_hand_of_process();
-  if (of_process && more > of_process->bytes) {
-    fail(ErrorKind::out_of_memory, "this run needs {} more per rank, {} more than there is ({}: {}): {}; {}", readable_bytes(more),
-         readable_bytes(more - of_process->bytes), of_process->source, readable_bytes(of_process->bytes), largest_categories(memory),
-         advice(settings, memory));
-  }
-  const auto at_hand = memory_at_hand();
-  const int64_t needed = more * local_ranks;
-  if (needed > at_hand.bytes) {
-    fail(ErrorKind::out_of_memory, "this run needs {} on this host for {} ranks, {} more than there is ({}: {}; {} per rank): {}",
-         readable_bytes(needed), local_ranks, readable_bytes(needed - at_hand.bytes), at_hand.source, readable_bytes(at_hand.bytes),
-         largest_categories(memory), advice(settings, memory));
-  }
+  const auto shortage = memory_shortage(memory.process_peak_with_export - memory.process_baseline, local_ranks);
+  if (!shortage) return;
+  const auto& [there, source] = shortage->at_hand;
+  fail(ErrorKind::out_of_memory, "this run needs {} {}, {} more than there is ({}: {}): {}; {}", readable_bytes(shortage->needed),
+       shortage->of_one_process ? "more per rank" : fmt::format("on this host for {} ranks", local_ranks),
+       readable_bytes(shortage->needed - there), source, readable_bytes(there), largest_categories(memory), advice(settings, memory));
 }
 
 }  // namespace zerorun
