@@ -4,7 +4,9 @@
 
 #include <cstdio>
 #include <exception>
+#include <numeric>
 
+#include "comm/gather.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
 #include "core/memory.h"
@@ -53,6 +55,15 @@ TEST(MpiCommunicator, TwoOfThemDoNotMixTheirMessages) {
       EXPECT_EQ(ones[n - 1], n - 1);
       EXPECT_EQ(hundreds[n - 1], 100 + n - 1);
     });
+  });
+}
+
+// Once in a job's life: the claim outlives the question.
+TEST(MpiSession, OneRankOfAHostSpeaksForTheJob) {
+  run_on_this_rank(*the_session, [](Communicator& communicator) {
+    const auto speaks = gather(communicator, static_cast<int>(the_session->claim_to_speak()));
+    EXPECT_EQ(std::accumulate(speaks.begin(), speaks.end(), 0), 1);
+    EXPECT_FALSE(the_session->claim_to_speak() && communicator.size() > 1);
   });
 }
 
