@@ -17,6 +17,7 @@
 #include "launcher/command_line.h"
 #include "launcher/ladder_report.h"
 #include "launcher/machine.h"
+#include "launcher/median.h"
 #include "launcher/prediction.h"
 #include "launcher/process_peak.h"
 
@@ -101,9 +102,7 @@ struct Measured {
 
 double median_of_warm(std::vector<double> seconds) {
   if (seconds.size() > 1) seconds.erase(seconds.begin());
-  const auto middle = seconds.begin() + static_cast<int64_t>(seconds.size() / 2);
-  std::nth_element(seconds.begin(), middle, seconds.end());
-  return *middle;
+  return median(std::move(seconds));
 }
 
 // A rank's part. Collective over the rung's ranks.

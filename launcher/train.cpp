@@ -15,6 +15,7 @@
 #include "launcher/hf_export.h"
 #include "launcher/lr_schedule.h"
 #include "launcher/machine.h"
+#include "launcher/median.h"
 #include "launcher/pretrained.h"
 #include "launcher/prediction.h"
 #include "launcher/process_peak.h"
@@ -34,13 +35,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 int agree_to_stop(Communicator& communicator, int own) {
   const auto all = gather(communicator, own);
   return *std::max_element(all.begin(), all.end());
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<int64_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 // What the run is on the way to the report.

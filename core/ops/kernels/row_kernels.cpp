@@ -23,6 +23,13 @@ ZR_INLINE void sum_tile(const ColumnSums& sums, int64_t first, int64_t count, fl
   }
 }
 
+// sum += total, rounded once.
+template <typename Number>
+ZR_INLINE void add_tile(const float* total, Number* sum, int64_t count) {
+#pragma omp simd
+  for (int64_t c = 0; c < count; ++c) narrow(widen(sum[c]) + total[c], sum[c]);
+}
+
 }  // namespace
 
 ZR_FOR_EACH_CPU
@@ -31,11 +38,7 @@ void sum_columns(const ColumnSums& sums, int64_t begin, int64_t end) {
     const int64_t count = std::min(kTile, end - first);
     float total[kTile] = {};
     with_number(sums.dtype, [&](auto zero) ZR_ALWAYS { sum_tile<decltype(zero)>(sums, first, count, total); });
-    with_number(sums.sum_dtype, [&](auto zero) ZR_ALWAYS {
-      auto* sum = static_cast<decltype(zero)*>(sums.sum) + first;
-#pragma omp simd
-      for (int64_t c = 0; c < count; ++c) narrow(widen(sum[c]) + total[c], sum[c]);
-    });
+    with_number(sums.sum_dtype, [&](auto zero) ZR_ALWAYS { add_tile(total, static_cast<decltype(zero)*>(sums.sum) + first, count); });
   }
 }
 
@@ -100,9 +103,7 @@ void add_rows(const RowSum& rows, int64_t begin, int64_t end) {
 #pragma omp simd
         for (int64_t c = 0; c < count; ++c) total[c] += widen(from[c]);
       }
-      auto* sum = static_cast<Number*>(rows.sum) + tile;
-#pragma omp simd
-      for (int64_t c = 0; c < count; ++c) narrow(widen(sum[c]) + total[c], sum[c]);
+      add_tile(total, static_cast<Number*>(rows.sum) + tile, count);
     }
   });
 }
