@@ -1,5 +1,6 @@
 // Units of a user's: a carry of several tensors, of which some need no gradient and some are never read.
 #include <ATen/ATen.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -29,6 +30,14 @@ class Middle final : public Unit {
   Carry forward(const StepContext&, Weights w, Carry carry) const override {
     return {carry[0].detach(), at::matmul(carry[1], w[0]).tanh() * carry[0], carry[2]};
   }
+};
+
+// Says that its backward needs no weights, and reads them there.
+class Forgetful final : public Unit {
+ public:
+  Forgetful() : Unit("forgetful", {{"matrix", {kWidth, kWidth}, Init::normal(0.1)}}) {}
+  Carry forward(const StepContext&, Weights w, Carry carry) const override { return {carry[0].detach(), at::matmul(carry[1], w[0]), carry[2]}; }
+  bool backward_needs_weights() const override { return false; }
 };
 
 class Loss final : public Unit {
@@ -69,6 +78,23 @@ TEST(CustomUnits, TensorsWithoutAGradientMayFlowBesideTheStream) {
   for (int stage = 0; stage <= 3; ++stage) {
     for (const bool recompute : {false, true}) EXPECT_EQ(trained(stage, recompute), plain) << "stage " << stage << (recompute ? ", recompute" : "");
   }
+}
+
+TEST(CustomUnits, AWeightThatWasReleasedIsAnErrorAndNoStaleValue) {
+  const Model model({std::make_shared<Source>(), std::make_shared<Forgetful>(), std::make_shared<Loss>()});
+  const auto optimizer = make_sgd({});
+  run_ranks(1, [&](Communicator& communicator) {
+    MemoryLedger ledger;
+    Engine engine(model, communicator, *optimizer, ledger, {.sharding = Sharding::of_stage(3)});
+    const auto tokens = at::arange(4, at::kLong).view({1, 4});
+    const std::array batches{Batch{tokens, tokens, 0}};
+    try {
+      engine.train_step(batches, 0.5);
+      ADD_FAILURE() << "backward read what was not there";
+    } catch (const std::exception& error) {
+      EXPECT_THAT(error.what(), ::testing::HasSubstr("not allocated"));
+    }
+  });
 }
 
 TEST(CustomUnits, WhatFlowsBesideTheStreamStopsNoGradient) {
