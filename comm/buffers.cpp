@@ -2,8 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <memory>
 
 #include "core/error.h"
+#include "core/memory.h"
 
 namespace zerorun {
 namespace {
@@ -16,6 +20,10 @@ at::Tensor buffer(int64_t bytes, at::Device device) {
 }  // namespace
 
 at::Tensor host_buffer(int64_t bytes) { return buffer(bytes, at::kCPU); }
+at::Tensor shared_buffer(void* data, int64_t bytes, std::shared_ptr<void> keep) {
+  return at::from_blob(
+      data, {bytes}, [keep = std::move(keep), charge = std::make_shared<ScopeCharge>(bytes)](void*) {}, at::TensorOptions().dtype(at::kByte));
+}
 at::Tensor meta_buffer(int64_t bytes) { return buffer(bytes, at::kMeta); }
 
 }  // namespace zerorun

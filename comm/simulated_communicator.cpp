@@ -10,7 +10,7 @@
 
 namespace zerorun {
 
-SimulatedCommunicator::SimulatedCommunicator(int rank, int size) : rank_(rank), size_(size) {
+SimulatedCommunicator::SimulatedCommunicator(int rank, int size, bool shares_memory) : rank_(rank), size_(size), shares_memory_(shares_memory) {
   ZR_CHECK(rank >= 0 && rank < size, "rank {} of {} cannot be simulated; expected 0 <= rank < size", rank, size);
 }
 

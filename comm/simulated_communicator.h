@@ -7,8 +7,8 @@ namespace zerorun {
 
 class SimulatedCommunicator : public Communicator {
  public:
-  // REQUIRES 0 <= rank < size.
-  SimulatedCommunicator(int rank, int size);
+  // REQUIRES 0 <= rank < size. `shares_memory`: as if all ranks were on one host.
+  SimulatedCommunicator(int rank, int size, bool shares_memory = false);
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -17,10 +17,12 @@ class SimulatedCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  bool shares_memory() const override { return shares_memory_; }
 
  private:
   int rank_;
   int size_;
+  bool shares_memory_;
 };
 
 }  // namespace zerorun

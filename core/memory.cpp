@@ -18,6 +18,8 @@ constexpr CategoryTraits kCategories[kCategoryCount] = {
 thread_local detail::ScopeSlot current{nullptr};
 thread_local const detail::ScopeSlot* followed = nullptr;
 
+detail::Level process_shared;
+
 detail::Account& unscoped_account() {
   static auto* account = new detail::Account;  // outlives every block
   return *account;
@@ -78,6 +80,20 @@ MemoryScope::MemoryScope(Category category) : state_(detail::current_scope()), e
   if (state_.category == Category::unscoped) return;
   state_.category = category;
   current = &state_;
+}
+
+int64_t shared_bytes() { return process_shared.now(); }
+
+ScopeCharge::ScopeCharge(int64_t bytes) : scope_(detail::current_scope()), bytes_(bytes) {
+  scope_.account->retain();
+  scope_.account->charge(scope_.category, bytes_);
+  process_shared.add(bytes_);
+}
+
+ScopeCharge::~ScopeCharge() {
+  process_shared.add(-bytes_);
+  scope_.account->charge(scope_.category, -bytes_);
+  scope_.account->release();
 }
 
 MemoryScope::~MemoryScope() { current = enclosing_; }

@@ -78,6 +78,23 @@ class MemoryScope {
   const State* enclosing_;
 };
 
+// Charges `bytes` to the scope of the calling thread, as a tensor's would be, until it is destroyed: for a tensor over this
+// rank's part of memory that processes share.
+class ScopeCharge {
+ public:
+  explicit ScopeCharge(int64_t bytes);
+  ~ScopeCharge();
+  ScopeCharge(const ScopeCharge&) = delete;
+  ScopeCharge& operator=(const ScopeCharge&) = delete;
+
+ private:
+  MemoryScope::State scope_;
+  int64_t bytes_;
+};
+
+// What this process holds under charges of ScopeCharge: memory that is shared, and no anonymous memory of its own.
+int64_t shared_bytes();
+
 // What was allocated in this process without any scope since install_counting_allocators().
 MemoryUsage unscoped_usage();
 

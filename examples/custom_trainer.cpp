@@ -66,8 +66,7 @@ int main() try {
   install_counting_allocators();
   if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return run_ranks(2, train), 0;
   MpiSession session(60, [](const std::string& message) { std::fprintf(stderr, "%s\n", message.c_str()), std::_Exit(82); });
-  MpiCommunicator communicator(session);
-  train(communicator);
+  train(*connect(session));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "custom_trainer: %s\n", error.what());
   return 1;  // without MPI_Finalize: mpirun ends the other ranks

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <ostream>
 
-#include "comm/mpi_communicator.h"
+#include "comm/connect.h"
 #include "comm/thread_communicator.h"
 #include "core/data/random_batches.h"
 #include "core/error.h"
@@ -81,12 +81,14 @@ struct Trial {
   const RandomBatches& data;
   int64_t steps;
   int threads;
+  bool shares_memory;
 };
 
 Prediction predict(const Trial& trial, int64_t seq_len) {
   DryRunOptions options;
   options.ranks = trial.rung.ranks;
   options.threads = trial.threads;
+  options.shares_memory = trial.shares_memory;
   options.engine = engine_options_of(trial.rung);
   options.workload = {.micro_batch_size = trial.rung.micro_batch_size, .seq_len = seq_len, .steps = trial.steps};
   return dry_run(trial.model, trial.optimizer, options);
@@ -132,7 +134,7 @@ Measured measure(const Trial& trial, Communicator& communicator, const ProcessPe
 // Who runs what: MPI's ranks, or threads.
 class Ranks {
  public:
-  explicit Ranks(MpiSession& session) : session_(session), mpi_(session) {}
+  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect(session)) {}
 
   int sharded() const { return session_.size() > 1 ? session_.size() : kThreadRanks; }
   bool speaks() const { return session_.rank() == 0; }
@@ -141,9 +143,10 @@ class Ranks {
   int on_host(const Rung& rung) const { return over_mpi(rung) ? session_.local_size() : rung.ranks; }
   int in_process(const Rung& rung) const { return over_mpi(rung) ? 1 : rung.ranks; }
 
+  bool share_memory(const Rung& rung) const { return over_mpi(rung) && mpi_->shares_memory(); }
   // All ranks, where one of them says so.
   bool any(bool own) {
-    const auto all = gather(mpi_, static_cast<int>(own));
+    const auto all = gather(*mpi_, static_cast<int>(own));
     return std::ranges::any_of(all, [](int value) { return value != 0; });
   }
 
@@ -152,7 +155,7 @@ class Ranks {
     const ProcessPeak peak;
     std::vector<Measured> all(trial.rung.ranks);
     if (over_mpi(trial.rung)) {
-      all = gather(mpi_, measure(trial, mpi_, peak));
+      all = gather(*mpi_, measure(trial, *mpi_, peak));
     } else if (speaks()) {
       run_ranks(trial.rung.ranks, [&](Communicator& rank) { all[rank.rank()] = measure(trial, rank, peak); });
     }
@@ -162,7 +165,7 @@ class Ranks {
 
  private:
   MpiSession& session_;
-  MpiCommunicator mpi_;
+  const std::shared_ptr<Communicator> mpi_;
 };
 
 // Why the rung's ranks do not fit on this host; empty where they do.
@@ -175,7 +178,7 @@ std::string shortage(const RungResult& result, int processes) {
 
 RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& data, const LadderOptions& options, Ranks& ranks) {
   const auto optimizer = optimizer_of(rung);
-  const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung))};
+  const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung)), ranks.share_memory(rung)};
   RungResult result{.rung = rung, .memory = {}, .threads = trial.threads, .process_ranks = ranks.in_process(rung), .not_run = ""};
   const auto prediction = predict(trial, options.seq_len);
   result.memory = predicted_memory(prediction, model, {process_anonymous_bytes()}).front();

@@ -64,11 +64,12 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
   return training.steps / training.eval_interval + extra_at_end;
 }
 
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows) {
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, bool shares_memory, int64_t validation_windows) {
   const auto& training = settings.training;
   DryRunOptions options;
   options.ranks = ranks;
   options.threads = threads;
+  options.shares_memory = shares_memory;
   options.engine = engine_options(settings, ranks);
   options.workload = {.micro_batch_size = training.micro_batch_size,
                       .seq_len = training.seq_len,

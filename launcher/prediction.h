@@ -16,8 +16,9 @@ namespace zerorun {
 // tests/bench/process_peak.py saw, 2 to 15 MiB over nine shapes on AVX-512 and AVX2; never what this run measures.
 inline constexpr int64_t kLibraryFirstUse = int64_t{8} << 20;
 
-// Of one rank; every rank's is the same, since slices and batches are equal. `validation_windows` is 0 without a split.
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows);
+// Of one rank; every rank's is the same, since slices and batches are equal. `shares_memory`: the ranks sit on one host.
+// `validation_windows` is 0 without a split.
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, bool shares_memory, int64_t validation_windows);
 
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);

@@ -11,7 +11,7 @@ namespace {
 std::atomic<int64_t> highest{0};
 
 void sample(int64_t = 0) {
-  const int64_t now = process_anonymous_bytes();
+  const int64_t now = process_anonymous_bytes() + shared_bytes();
   int64_t before = highest.load();
   while (now > before && !highest.compare_exchange_weak(before, now)) {
   }

@@ -1,4 +1,4 @@
-// The peak of this process's anonymous memory while it lives. The kernel keeps no such figure, so it is read where it can
+// The peak of this process's anonymous memory, and of its part of what it shares with others, while it lives. The kernel keeps no such figure, so it is read where it can
 // have risen: before the first release after each new peak of counted bytes, when the peak's pages are still resident.
 #pragma once
 #include <cstdint>

@@ -44,7 +44,7 @@ void with_threads(int threads, Body&& body) {
 Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptions& options) {
   const auto& workload = options.workload;
   MemoryLedger ledger;
-  SimulatedCommunicator simulated(options.rank, options.ranks);
+  SimulatedCommunicator simulated(options.rank, options.ranks, options.shares_memory);
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;

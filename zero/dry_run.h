@@ -25,6 +25,7 @@ struct DryRunOptions {
   int rank = 0;
   int ranks = 1;
   int threads = 1;  // of the rank: kernels allocate scratch per thread
+  bool shares_memory = false;  // all ranks sit on one host, so that sharded parameters need no slots to be gathered in
   EngineOptions engine;
   Workload workload;
 };

@@ -75,7 +75,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {
     const auto& group = *groups_.emplace_back(std::make_unique<ParamGroup>(declaration, communicator, ledger, group_options));
-    gathered.push_back(group.gathered_bytes());
+    gathered.push_back(group.gather_slot_bytes());
     gradients.push_back(group.gradient_slot_bytes());
     scratch_bytes = std::max(scratch_bytes, group.reduce_scratch_bytes());
   }

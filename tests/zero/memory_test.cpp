@@ -12,6 +12,7 @@
 #include "comm/thread_communicator.h"
 #include "core/threads.h"
 #include "core/error.h"
+#include "tests/comm/host_ranks.h"
 #include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 #include "zero/dry_run.h"
@@ -47,6 +48,7 @@ struct Case {
   bool llama = false;
   Precision precision = {};
   bool recompute = false;
+  bool on_one_host = false;
 };
 
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
@@ -56,7 +58,7 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
          (c.precision.has_master() || c.precision.converts_gradients()
               ? fmt::format("{}Sums{}", c10::toString(c.precision.parameters), c10::toString(c.precision.gradients))
               : "") +
-         (c.recompute ? "Recompute" : "");
+         (c.recompute ? "Recompute" : "") + (c.on_one_host ? "OnOneHost" : "");
 }
 
 // The same in every dtype, with and without recompute, for both families; some with several micro-batches.
@@ -94,6 +96,12 @@ std::vector<Case> all_cases() {
   for (const auto& precision : {Precision{}, {at::kBFloat16, at::kBFloat16}, {at::kHalf, at::kFloat}}) {
     for (const bool recompute : {false, true}) cases.push_back({kWideHead, 3, 2, 2, true, 1, false, /*llama=*/true, precision, recompute});
   }
+  for (const int ranks : {1, 2, 4}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      for (const bool llama : {false, true}) cases.push_back({0, stage, ranks, 1, !llama, 1 + 2 * llama, false, llama, {at::kBFloat16, at::kFloat}, llama, /*on_one_host=*/true});
+      cases.push_back({1, stage, ranks, 2, false, 1, false, false, {}, false, /*on_one_host=*/true});
+    }
+  }
   return cases;
 }
 
@@ -128,6 +136,7 @@ DryRunOptions options_of(const Case& c) {
   DryRunOptions options;
   options.ranks = c.ranks;
   options.threads = c.threads;
+  options.shares_memory = c.on_one_host;
   options.engine.sharding = Sharding::of_stage(c.stage, c.micro_batches, c.strict);
   options.engine.micro_batches = c.micro_batches;
   options.engine.precision = c.precision;
@@ -141,7 +150,8 @@ MemoryUsage run(const Case& c, const Model& model, const Optimizer& optimizer, i
   const auto options = options_of(c);
   const auto& workload = options.workload;
   MemoryUsage measured;
-  run_ranks(c.ranks, [&](Communicator& inner) {
+  const auto run = c.on_one_host ? test::run_ranks_on_host : run_ranks;
+  run(c.ranks, [&](Communicator& inner) {
     set_compute_threads(c.threads);
     MemoryLedger ledger;
     Engine engine(model, inner, optimizer, ledger, options.engine);
