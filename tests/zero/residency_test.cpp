@@ -85,7 +85,8 @@ void train(int64_t steps, AfterStep&& after_step) {
 TEST(Residency, NoLargeTensorComesFromMalloc) {
   train(3, [](int64_t step, BesideMalloc& communicator, MemoryLedger&) {
     communicator.start();  // matrix products have their packing buffers now
-    if (step == 2) EXPECT_LT(communicator.spread(), kMebibyte);
+    if (step < 2) return;
+    EXPECT_LT(communicator.spread(), kMebibyte);
   });
 }
 
@@ -95,7 +96,7 @@ TEST(Residency, TheProcessHoldsWhatTheLedgerSaysOfItsPeakAndArena) {
   train(2, [&](int64_t, BesideMalloc&, MemoryLedger& ledger) {
     const auto usage = ledger.usage();
     const auto more = static_cast<double>(resident_bytes() - before);
-    EXPECT_NEAR(more, static_cast<double>(usage.total_peak + usage.arena_overhead), 8.0 * kMebibyte);
+    EXPECT_NEAR(more, static_cast<double>(usage.total_peak + usage.arena_overhead), 16.0 * kMebibyte);  // a thread of its own
   });
 }
 
@@ -104,7 +105,8 @@ TEST(Residency, AStepFindsThePagesOfTheOneBefore) {
   train(4, [&](int64_t step, BesideMalloc&, MemoryLedger&) {
     const int64_t faults = page_faults() - before;
     before += faults;
-    if (step == 3) EXPECT_LT(faults, 1000);  // of more than 128,000 pages
+    if (step < 3) return;
+    EXPECT_LT(faults, 1000);  // of more than 128,000 pages
   });
 }
 
