@@ -34,9 +34,11 @@ MemoryUsage unscoped_usage() { return unscoped_account().usage(); }
 
 namespace detail {
 
-void Account::charge(Category category, int64_t bytes) {
+void Account::charge(Category category, int64_t bytes, Where where) {
   categories_[static_cast<int>(category)].add(bytes);
-  if (on_device(category)) total_.add(bytes);
+  if (!on_device(category)) return;
+  total_.add(bytes);
+  if (where == Where::elsewhere) elsewhere_.add(bytes);
 }
 
 MemoryUsage Account::usage() const {
@@ -47,12 +49,14 @@ MemoryUsage Account::usage() const {
   }
   usage.total_now = total_.now();
   usage.total_peak = total_.peak();
+  usage.arena_overhead = arena_.peak() + elsewhere_.peak() - total_.peak();
   return usage;
 }
 
 void Account::reset_peaks() {
   for (auto& level : categories_) level.reset_peak();
   total_.reset_peak();
+  elsewhere_.reset_peak();
 }
 
 MemoryScope::State current_scope() {

@@ -18,7 +18,6 @@
 #include "launcher/ladder_report.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
-#include "launcher/process_peak.h"
 
 namespace zerorun {
 namespace {
@@ -109,7 +108,7 @@ double median_of_warm(std::vector<double> seconds) {
 }
 
 // A rank's part. Collective over the rung's ranks.
-Measured measure(const Trial& trial, Communicator& communicator, const ProcessPeak& peak) {
+Measured measure(const Trial& trial, Communicator& communicator) {
   set_compute_threads(trial.threads);
   Measured measured;
   MemoryLedger ledger;
@@ -124,7 +123,7 @@ Measured measure(const Trial& trial, Communicator& communicator, const ProcessPe
       measured.last_loss = engine.train_step(batches, kLearningRate).loss;
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
-    measured.process_peak = peak.bytes();
+    measured.process_peak = process_anonymous_bytes() + shared_bytes();
   }
   measured.usage = ledger.usage();
   measured.seconds_per_step = median_of_warm(std::move(seconds));
@@ -152,12 +151,13 @@ class Ranks {
 
   // By rank of the rung; on rank 0 of the session at least.
   std::vector<Measured> run(const Trial& trial) {
-    const ProcessPeak peak;
     std::vector<Measured> all(trial.rung.ranks);
     if (over_mpi(trial.rung)) {
-      all = gather(*mpi_, measure(trial, *mpi_, peak));
+      all = gather(*mpi_, measure(trial, *mpi_));
     } else if (speaks()) {
-      run_ranks(trial.rung.ranks, [&](Communicator& rank) { all[rank.rank()] = measure(trial, rank, peak); });
+      run_ranks(trial.rung.ranks, [&](Communicator& rank) { all[rank.rank()] = measure(trial, rank); });
+      const auto peak = std::ranges::max(all, {}, &Measured::process_peak).process_peak;  // the last to look sees the others gone
+      for (auto& rank : all) rank.process_peak = peak;
     }
     any(false);  // the others wait
     return all;
@@ -182,7 +182,7 @@ RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& d
   RungResult result{.rung = rung, .memory = {}, .threads = trial.threads, .process_ranks = ranks.in_process(rung), .not_run = ""};
   const auto prediction = predict(trial, options.seq_len);
   result.memory = predicted_memory(prediction, model, {process_anonymous_bytes()}).front();
-  result.memory.process_peak.predicted += (result.process_ranks - 1) * result.memory.total.predicted;
+  result.memory.process_peak.predicted += (result.process_ranks - 1) * (result.memory.total.predicted + result.memory.arena.predicted);
   result.not_run = shortage(result, ranks.on_host(rung) / result.process_ranks);
   if (ranks.any(!result.not_run.empty())) {
     if (result.not_run.empty()) result.not_run = "another host has too little memory";

@@ -91,8 +91,9 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
     memory.padding.predicted = share_of_padding(memory, model, prediction.ranks);
     memory.total.predicted = prediction.memory.total_peak;
+    memory.arena.predicted = prediction.memory.arena_overhead;
     memory.process_baseline = baseline;
-    memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;
+    memory.process_peak.predicted = baseline + memory.total.predicted + memory.arena.predicted + kLibraryFirstUse;
     memory.process_peak_with_export = baseline + prediction.peak_to_the_end + kLibraryFirstUse;
     all.push_back(memory);
   }

@@ -17,7 +17,6 @@
 #include "launcher/machine.h"
 #include "launcher/pretrained.h"
 #include "launcher/prediction.h"
-#include "launcher/process_peak.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/run_folder.h"
@@ -96,12 +95,12 @@ StepMetrics run_step(const Run& run, int64_t step) {
 }
 
 // Fills in what was measured, from every rank. Collective.
-void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger, const ProcessPeak& peak) {
+void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger) {
   struct Measured {
     MemoryUsage usage, unscoped;
     int64_t process_peak;
   };
-  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), peak.bytes()});
+  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes()});
   for (size_t rank = 0; rank < all.size(); ++rank) fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
 }
 
@@ -166,7 +165,6 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // units: declared, sharded, each slice filled where it lives
-  const ProcessPeak peak;
   MemoryLedger ledger;
   CountingCommunicator communicator(*ranks);
   const auto optimizer = make_optimizer(settings.optimizer);
@@ -203,7 +201,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // report
-  measure(report.memory, *ranks, ledger, peak);
+  measure(report.memory, *ranks, ledger);
   measure(report.communication, communicator.traffic());
   if (speaks) {
     progress.finish();

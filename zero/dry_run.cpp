@@ -72,7 +72,8 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   prediction.memory = ledger.usage();
   prediction.padding = engine.padding();
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
-  prediction.peak_to_the_end = ledger.usage().total_peak;
+  const auto to_the_end = ledger.usage();
+  prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
   return prediction;
 }
 
