@@ -18,11 +18,12 @@ ZR_INLINE void prefetch(const Number* step) {
   for (int64_t byte = 0; byte < static_cast<int64_t>(kStep * sizeof(Number)); byte += kLine) __builtin_prefetch(ahead + byte);
 }
 
-// Rounded is float where nothing has to be rounded.
+// Elements [begin, begin + count). Rounded is float where nothing has to be rounded.
 template <typename Gradient, typename Rounded>
 ZR_INLINE void adamw_step(float* __restrict parameter, const Gradient* __restrict gradient, float* __restrict m, float* __restrict v,
-                          Rounded* __restrict rounded, int64_t count, const AdamWFactors& f) {
-  for (int64_t i = 0; i < count; ++i) {
+                          Rounded* __restrict rounded, int64_t begin, int64_t count, const AdamWFactors& f) {
+  for (int64_t k = 0; k < count; ++k) {
+    const int64_t i = begin + k;
     const float g = ops::widen(gradient[i]) * f.gradient_scale;
     m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
     v[i] = f.beta2 * v[i] + f.one_minus_beta2 * g * g;
@@ -45,9 +46,9 @@ ZR_INLINE void adamw_arrays(const FlatSlice& slice, int64_t begin, int64_t end, 
     prefetch(m + i);
     prefetch(v + i);
     if constexpr (!std::is_same_v<Rounded, float>) prefetch(rounded + i);
-    adamw_step(parameter + i, gradient + i, m + i, v + i, rounded + i, kStep, factors);
+    adamw_step(parameter, gradient, m, v, rounded, i, kStep, factors);
   }
-  adamw_step(parameter + i, gradient + i, m + i, v + i, rounded + i, end - i, factors);
+  adamw_step(parameter, gradient, m, v, rounded, i, end - i, factors);
 }
 
 ZR_INLINE void adamw_slice(const FlatSlice& slice, int64_t begin, int64_t end, const AdamWFactors& factors) {

@@ -3,9 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <vector>
@@ -57,7 +57,9 @@ struct Arrays {
     return same(parameter, other.parameter) && same(m, other.m) && same(v, other.v) && rounded == other.rounded;
   }
 
-  static bool same(const std::vector<float>& a, const std::vector<float>& b) { return std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0; }
+  static bool same(const std::vector<float>& a, const std::vector<float>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](float x, float y) { return std::bit_cast<uint32_t>(x) == std::bit_cast<uint32_t>(y); });
+  }
 };
 
 constexpr AdamWFactors kFactors{0.3f, 0.998f, 0.8f, 0.2f, 0.97f, 0.03f, 1e-2f, 1.7f, 1e-7f};
