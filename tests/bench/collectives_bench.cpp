@@ -16,7 +16,7 @@
 
 
 #include "comm/gather.h"
-#include "comm/mpi_communicator.h"
+#include "comm/connect.h"
 #include "comm/mpi_session.h"
 #include "core/error.h"
 #include "core/threads.h"
@@ -106,7 +106,8 @@ int bench(int argc, char** argv) {
     std::fputs(message.c_str(), stderr);
     std::_Exit(82);
   });
-  MpiCommunicator communicator(session);
+  const auto connected = connect(session);
+  Communicator& communicator = *connected;
   for (const int64_t bytes : options.bytes) {
     for (const auto dtype : {at::kFloat, at::kBFloat16}) measure(communicator, bytes / 4, dtype, options.repeats);
   }
