@@ -1,8 +1,11 @@
 #include "comm/mpi_session.h"
 
+#include <fcntl.h>
 #include <mpi.h>
 #include <pmix.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <exception>
 
@@ -18,6 +21,17 @@ std::string timeout_message(double seconds) {
       "rank {}: MPI did not start within {} s: another rank ended or hangs before MPI_Init; look for its message, or raise "
       "comm.timeout_seconds",
       rank ? rank : "0", seconds);
+}
+
+std::string job_name() {
+  const char* name = std::getenv("PMIX_NAMESPACE");
+  return name ? name : "";
+}
+
+// Where mpirun keeps what belongs to this job on this host; it removes it at the end.
+int open_job_folder() {
+  const char* folder = std::getenv("PMIX_SERVER_TMPDIR");
+  return folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 bool is_initialised() {
@@ -77,7 +91,16 @@ MpiSession::MpiSession(int communicator) : communicator_(communicator) {
 }
 
 MpiSession::~MpiSession() {
+  if (job_folder_ >= 0) close(job_folder_);
   if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
+}
+
+// A claim outlives the rank that made it. Where the folder has been removed, the job is over and has been spoken for.
+bool MpiSession::claim_to_speak() {
+  if (job_folder_ < 0) return true;
+  const int claim = openat(job_folder_, ("zerorun-spoke-" + job_name()).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (claim >= 0) close(claim);
+  return claim >= 0 || (errno != EEXIST && errno != ENOENT);
 }
 
 // MPI_Abort does the same, and prints a block of its own behind the message that the user should read.
@@ -99,6 +122,7 @@ void MpiSession::find_neighbours() {
   int length = 0;
   MPI_Get_processor_name(name, &length);
   host_.assign(name, static_cast<size_t>(length));
+  job_folder_ = open_job_folder();
 }
 
 // OpenMPI goes on after a comma with its packager and build; the first words tell it.

@@ -35,6 +35,10 @@ class MpiSession {
   // As MPI_Comm_c2f gives it: this header brings no mpi.h.
   int communicator() const { return communicator_; }
 
+  // Ranks often fail alike, and one message is enough: true for the first rank of this host that asks, in the life of the job. True
+  // for all where no launcher has a folder for the job.
+  bool claim_to_speak();
+
   // Ends all ranks at once, also those of the caller's that are not in the session; mpirun returns `exit_code`. Print and flush first.
   [[noreturn]] void abort(int exit_code);
 
@@ -49,6 +53,7 @@ class MpiSession {
   int local_rank_ = 0;
   int local_size_ = 1;
   std::string host_;
+  int job_folder_ = -1;  // the launcher's, open
 };
 
 // The MPI that this process runs on, e.g. "Open MPI v4.1.4"; empty where zerorun was built without. Needs no session.

@@ -46,6 +46,8 @@ MpiSession::MpiSession(int) {
 
 MpiSession::~MpiSession() = default;
 
+bool MpiSession::claim_to_speak() { return true; }
+
 void MpiSession::abort(int exit_code) { std::_Exit(exit_code); }
 
 void MpiSession::find_neighbours() {

@@ -56,11 +56,11 @@ void check_standard_output() {
   if (!std::cout.flush()) fail(ErrorKind::io, "cannot write to standard output: {}", system_message(errno));
 }
 
-// All ranks often fail alike; rank 0 then speaks for them, and its abort takes the others down while they wait here.
+// All ranks often fail alike; one speaks for them, rank 0 if it fails too.
 [[noreturn]] void abort_all(MpiSession& session, const Failure& failure) {
   constexpr auto kCourtesy = std::chrono::milliseconds(300);
   if (session.rank() != 0) std::this_thread::sleep_for(kCourtesy);
-  say(failure);
+  if (session.claim_to_speak()) say(failure);
   session.abort(failure.status);
 }
 

@@ -4,8 +4,10 @@
 
 #include <cstdio>
 #include <exception>
+#include <numeric>
 
 #include "comm/connect.h"
+#include "comm/gather.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
 #include "core/memory.h"
@@ -68,6 +70,16 @@ TEST(Communicators, TwoOfThemDoNotMixTheirCollectives) {
       EXPECT_EQ(ones[n - 1], n - 1);
       EXPECT_EQ(hundreds[n - 1], 100 + n - 1);
     });
+  });
+}
+
+// Once in a job's life: the claim outlives the question.
+TEST(MpiSession, OneRankOfAHostSpeaksForTheJob) {
+  const auto connected = [](auto& session) { return connect(session); };
+  run_on_this_rank(*the_session, connected, [](Communicator& communicator) {
+    const auto speaks = gather(communicator, static_cast<int>(the_session->claim_to_speak()));
+    EXPECT_EQ(std::accumulate(speaks.begin(), speaks.end(), 0), 1);
+    EXPECT_FALSE(the_session->claim_to_speak() && communicator.size() > 1);
   });
 }
 
