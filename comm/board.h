@@ -42,8 +42,20 @@ class Board {
   bool has_posted(int rank, uint64_t sequence) const { return entry(rank, sequence).posted.load(std::memory_order_acquire) >= sequence; }
   // REQUIRES has_posted, and that this rank is not done.
   const Posting& posting(int rank, uint64_t sequence) const { return entry(rank, sequence).posting; }
+  bool is_done(int rank, uint64_t sequence) const { return entry(rank, sequence).done.load(std::memory_order_acquire) >= sequence; }
   bool posted_by_all(uint64_t sequence) const;
   bool done_by_all(uint64_t sequence) const;
+
+  // This process, for the others' watch over it.
+  void sign(int64_t process) { sides_[rank_].process.store(process, std::memory_order_release); }
+  int64_t process(int rank) const { return sides_[rank].process.load(std::memory_order_acquire); }
+  void tell(const Activity& activity);
+  // Of two texts, where the rank is just about to tell another.
+  Activity activity(int rank) const;
+
+  // The collective that this rank waits in, 0 where in none.
+  void wait_in(uint64_t sequence) { sides_[rank_].waits_in.store(sequence, std::memory_order_release); }
+  uint64_t waits_in(int rank) const { return sides_[rank].waits_in.load(std::memory_order_acquire); }
 
   // A rank that comes to no collective any more.
   enum class State : int { running, gave_up, ended };
@@ -58,6 +70,9 @@ class Board {
   struct Side {
     std::array<Entry, kRing> ring;
     alignas(64) std::atomic<State> state;
+    std::atomic<int64_t> process;
+    std::atomic<uint64_t> waits_in;
+    std::array<std::atomic<uint64_t>, Activity::kBytes / sizeof(uint64_t)> activity;
   };
   static_assert(std::atomic<uint64_t>::is_always_lock_free && std::atomic<State>::is_always_lock_free);
 

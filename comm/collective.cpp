@@ -32,7 +32,10 @@ const char* name_of(Collective collective) {
   return kNames[static_cast<int>(collective)];
 }
 
-std::string Call::describe() const { return fmt::format("{} of {} x {}", name_of(kind), count, c10::toString(dtype)); }
+std::string Call::describe() const {
+  const auto text = fmt::format("{} of {} x {}", name_of(kind), count, c10::toString(dtype));
+  return activity.text().empty() ? text : fmt::format("{} ({})", text, activity.text());
+}
 
 void fail_disagreement(const Call& of_first, int rank, const Call& of_rank) {
   fail(ErrorKind::disagreement, "ranks disagree: rank 0 calls {}, rank {} calls {}; all ranks must make the same calls", of_first.describe(), rank,

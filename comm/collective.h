@@ -15,6 +15,7 @@ struct Call {
   Collective kind = Collective::exchange;
   at::ScalarType dtype = at::kByte;
   int64_t count = 0;  // elements of what a rank puts in
+  Activity activity{};  // that it belongs to, where ranks tell
 
   bool operator==(const Call&) const = default;
   std::string describe() const;

@@ -10,6 +10,8 @@
 #include <functional>
 #include <utility>
 
+#include "comm/activity.h"
+
 namespace at {
 class Tensor;
 }
@@ -75,6 +77,10 @@ class Communicator {
   // allocate(slice_bytes), and `whole` becomes null. Charged: slice_bytes. Collective, as allocate().
   virtual at::Tensor allocate_slice(int64_t slice_bytes, void*& whole);
   virtual bool shares_memory() const { return false; }
+
+  // What this rank does from now on; the same on all ranks where they make the same call. Ranks that share memory show it to each other:
+  // who waits too long can say for whom, and a collective that a rank has skipped is noticed at the next.
+  virtual void tell(const Activity&) {}
 
   // For who frees memory that collectives may still use, above all while an exception unwinds. Returns when none is under
   // way on this rank, without waiting for peers: one that peers have not joined fails with PeerFailed, and so does every

@@ -3,7 +3,7 @@
 #include <memory>
 #include <string>
 
-#include "comm/communicator.h"
+#include "comm/host_communicator.h"
 
 namespace zerorun {
 
@@ -11,6 +11,6 @@ class MpiSession;
 
 // Ranks of one host read each other's memory (HostCommunicator). Between hosts they send messages (MpiCommunicator), and so they do
 // where one may not see another's memory: `note` then says why. Collective. REQUIRES: `session` outlives it.
-std::shared_ptr<Communicator> connect(MpiSession& session, std::string* note = nullptr);
+std::shared_ptr<Communicator> connect(MpiSession& session, HostWatch watch = {}, std::string* note = nullptr);
 
 }  // namespace zerorun

@@ -55,6 +55,7 @@ class CountingCommunicator : public Communicator {
   at::Tensor allocate(int64_t bytes) override;
   at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override;
   bool shares_memory() const override { return inner_.shares_memory(); }
+  void tell(const Activity& activity) override { inner_.tell(activity); }
   void abandon() noexcept override { inner_.abandon(); }
 
  private:

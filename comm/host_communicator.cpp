@@ -4,8 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <unistd.h>
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "comm/backoff.h"
 #include "comm/buffers.h"
@@ -29,6 +32,12 @@ void copy_bytes(const void* from, void* to, int64_t bytes) {
   at::parallel_for(0, bytes, kBytesPerTask, [&](int64_t begin, int64_t end) {
     std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, static_cast<size_t>(end - begin));
   });
+}
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
 }
 
 // What rank 0 has made, opened on the others; all of them throw where one cannot.
@@ -56,13 +65,17 @@ SharedMemory share(Communicator& messages, int64_t bytes) {
 
 }  // namespace
 
-HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages)
+HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostWatch watch)
     : messages_(std::move(messages)),
       rank_(messages_->rank()),
       size_(messages_->size()),
       board_memory_(share(*messages_, Board::bytes_for(size_))),
-      board_(std::in_place, board_memory_.data(), rank_, size_) {
+      board_(std::in_place, board_memory_.data(), rank_, size_),
+      watch_(std::move(watch)) {
   board_memory_.close_descriptor();
+  board_->sign(getpid());
+  gather(*messages_, 0);  // all have signed
+  if (watch_.on_lost_rank) watch_peers();
 }
 
 HostCommunicator::~HostCommunicator() {
@@ -78,7 +91,7 @@ Work HostCommunicator::all_gather(Span slice, Span full) {
   check_all_gather(*this, slice, full);
   check_data(slice);
   check_data(full);
-  const Call call{Collective::all_gather, slice.dtype, slice.count};
+  const Call call{Collective::all_gather, slice.dtype, slice.count, activity_};
   const uint64_t sequence = reserve();
   post(sequence, call, windows_->place_of(slice), /*takes=*/!windows_->is_sliced_whole(full));
   return issue(sequence, call, [=, this] {
@@ -90,7 +103,7 @@ Work HostCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
   check_reduce_scatter(*this, full, slice, scratch);
   check_data(full);
   check_data(slice);
-  const Call call{Collective::reduce_scatter, full.dtype, full.count};
+  const Call call{Collective::reduce_scatter, full.dtype, full.count, activity_};
   const uint64_t sequence = reserve();
   post(sequence, call, windows_->place_of(full), /*takes=*/true);
   return issue(sequence, call, [=, this] {
@@ -103,7 +116,7 @@ Work HostCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
 Work HostCommunicator::all_reduce(Span full, Span scratch) {
   check_all_reduce(*this, full, scratch);
   check_data(full);
-  const Call call{Collective::all_reduce, full.dtype, full.count};
+  const Call call{Collective::all_reduce, full.dtype, full.count, activity_};
   const Place place = windows_->place_of(full);
   const Span own = full.slice(rank_, size_);
   const uint64_t first = reserve(), second = reserve();
@@ -122,7 +135,7 @@ Work HostCommunicator::all_reduce(Span full, Span scratch) {
 
 void HostCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
   check_exchange(mine, all, bytes);
-  const Call call{Collective::exchange, at::kByte, bytes};
+  const Call call{Collective::exchange, at::kByte, bytes, activity_};
   const uint64_t sequence = reserve();
   post(sequence, call, {}, /*takes=*/false, bytes <= kPostedBytes ? mine : nullptr);
   issue(sequence, call, [=, this] {
@@ -149,6 +162,11 @@ at::Tensor HostCommunicator::allocate_slice(int64_t slice_bytes, void*& whole) {
   const auto window = make_window(size_ * slice_bytes, begin, slice_bytes, /*sliced=*/true);
   whole = window->memory.data();
   return shared_buffer(window->memory.data() + begin, slice_bytes, window);
+}
+
+void HostCommunicator::tell(const Activity& activity) {
+  activity_ = activity;
+  board_->tell(activity);
 }
 
 void HostCommunicator::abandon() noexcept {
@@ -212,6 +230,7 @@ void HostCommunicator::complete(uint64_t sequence) {
 // Whatever is waited for, everything that can move does: a peer may wait for another collective first.
 void HostCommunicator::wait_until(const std::function<bool()>& condition) {
   Backoff backoff(200, 5000, std::chrono::microseconds(50));
+  const auto start = std::chrono::steady_clock::now();
   try {
     while (!condition()) {
       if (progress()) {
@@ -219,8 +238,10 @@ void HostCommunicator::wait_until(const std::function<bool()>& condition) {
         continue;
       }
       check_peers();
+      check_time(start);
       backoff.pause();
     }
+    board_->wait_in(0);
   } catch (...) {
     give_up(std::current_exception());
     throw;
@@ -261,6 +282,54 @@ void HostCommunicator::check_peers() const {
     fail(ErrorKind::disagreement, "rank {} has ended, but rank {} calls {}; all ranks must make the same calls", r, rank_,
          pending_.back().call.describe());
   }
+}
+
+// Tells the others where this rank waits, and gives up when it has taken too long.
+void HostCommunicator::check_time(std::chrono::steady_clock::time_point start) {
+  const auto first = std::ranges::find_if(pending_, [](const Pending& pending) { return !pending.is_read; });
+  const uint64_t sequence = first != pending_.end() ? first->sequence : pending_.empty() ? 0 : pending_.front().sequence;
+  board_->wait_in(sequence);
+  if (watch_.timeout_seconds <= 0 || sequence == 0) return;
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (seconds < watch_.timeout_seconds) return;
+  std::vector<int> late;
+  for (int r = 0; r < size_; ++r) {
+    if (!(first != pending_.end() ? board_->has_posted(r, sequence) : board_->is_done(r, sequence))) late.push_back(r);
+  }
+  fail(ErrorKind::timeout, "{} for {:.0f} s (comm.timeout_seconds)", describe(late, "is"), seconds);
+}
+
+// What ends without a word, and has not failed with a message of its own, is worth one.
+void HostCommunicator::watch_peers() {
+  std::vector<int64_t> processes;
+  for (int r = 0; r < size_; ++r) processes.push_back(r == rank_ ? -1 : board_->process(r));
+  peers_.emplace(processes, [this](int lost) {
+    if (board_->state(lost) == Board::State::running) watch_.on_lost_rank(describe({lost}, "was lost"));
+  });
+}
+
+std::string HostCommunicator::place_of(int rank) const {
+  const auto activity = board_->activity(rank);
+  return activity.text().empty() ? "the start" : std::string(activity.text());
+}
+
+// "rank 2 (process 123) is stopped in optimizer step 12; ranks 0, 1, 3 wait in reduce_scatter of ..."
+std::string HostCommunicator::describe(const std::vector<int>& others, const char* are) const {
+  std::string text;
+  for (const int r : others) {
+    const bool stopped = process_state(board_->process(r)) == 'T';
+    text += fmt::format("{}rank {} (process {} on {}) {} in {}", text.empty() ? "" : ", ", r, board_->process(r), host_name(), stopped ? "is stopped" : are,
+                        place_of(r));
+  }
+  std::map<std::string, std::vector<int>> waiting;
+  for (int r = 0; r < size_; ++r) {
+    const uint64_t sequence = board_->waits_in(r);
+    if (sequence && std::ranges::find(others, r) == others.end()) waiting[board_->posting(r, sequence).call.describe()].push_back(r);
+  }
+  for (const auto& [call, ranks] : waiting) {
+    text += fmt::format("; rank{} {} wait{} in {}", ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", "), ranks.size() > 1 ? "" : "s", call);
+  }
+  return text;
 }
 
 void HostCommunicator::give_up(std::exception_ptr reason) noexcept {

@@ -2,24 +2,35 @@
 // called, and done by the calling threads where it is waited for: peers' flags, then one pass over peers' memory. Spans outside
 // of what allocate() gave travel as messages.
 #pragma once
+#include <chrono>
 #include <deque>
 #include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "comm/board.h"
+#include "comm/process_watch.h"
 #include "comm/windows.h"
 
 namespace zerorun {
 
 // Errors: disagreement where a peer calls another collective, size or dtype, or has ended; PeerFailed where it gave up. Then, and
 // after abandon(), nothing runs any more. Not thread-safe: one thread of a rank makes its calls, Works included.
+// What is watched beside the collectives themselves.
+struct HostWatch {
+  double timeout_seconds = 0;  // of a wait for peers, which then throws Error(timeout) that says for whom; 0: none
+  // Called, on another thread, when the process of a rank ends that has not said so, with a message that says what it did.
+  std::function<void(std::string)> on_lost_rank;
+};
+
 class HostCommunicator : public Communicator {
  public:
   // Collective over `messages`, whose ranks are processes of one host, or threads of one. Throws Error(configuration) on all ranks
   // where one may not see another's memory.
-  explicit HostCommunicator(std::shared_ptr<Communicator> messages);
+  explicit HostCommunicator(std::shared_ptr<Communicator> messages, HostWatch watch = {});
   // Completes what was issued; the peers must come to it too.
   ~HostCommunicator() override;
 
@@ -32,6 +43,7 @@ class HostCommunicator : public Communicator {
   at::Tensor allocate(int64_t bytes) override;
   bool shares_memory() const override { return true; }
   at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override;
+  void tell(const Activity& activity) override;
   void abandon() noexcept override;
 
  private:
@@ -54,6 +66,10 @@ class HostCommunicator : public Communicator {
   bool is_held(const Pending& pending) const;
   void check_agreement(uint64_t sequence) const;
   void check_peers() const;
+  void check_time(std::chrono::steady_clock::time_point start);
+  void watch_peers();
+  std::string describe(const std::vector<int>& others, const char* are) const;
+  std::string place_of(int rank) const;
   void give_up(std::exception_ptr reason) noexcept;
 
   bool all_in_windows(uint64_t sequence) const;
@@ -70,6 +86,9 @@ class HostCommunicator : public Communicator {
   std::deque<Pending> pending_;
   uint64_t last_sequence_ = 0;
   std::exception_ptr failure_;
+  Activity activity_;
+  const HostWatch watch_;
+  std::optional<ProcessWatch> peers_;  // last: its thread reads the rest
 };
 
 }  // namespace zerorun

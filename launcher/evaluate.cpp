@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "comm/connect.h"
+#include "launcher/ranks.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "launcher/agreement.h"
@@ -76,7 +76,7 @@ std::string json_of(const Settings& settings, const Evaluation& result) {
 void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& out) {
   check_split(settings);
   check_backend(settings);
-  const auto ranks = connect(session);
+  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds));
   auto& communicator = *ranks;
   agree(communicator, settings);
   const int threads = threads_of(settings, session.local_size());

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "comm/connect.h"
+#include "launcher/ranks.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "core/threads.h"
@@ -114,7 +114,7 @@ class Printer {
 
 void generate(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes) {
   const bool speaks = session.rank() == 0;
-  const auto ranks = connect(session);
+  const auto ranks = connect_ranks(session, kTimeoutSeconds);
   auto& communicator = *ranks;
   set_compute_threads(threads_of({}, session.local_size()));
 

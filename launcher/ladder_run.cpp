@@ -6,7 +6,7 @@
 #include <chrono>
 #include <ostream>
 
-#include "comm/connect.h"
+#include "launcher/ranks.h"
 #include "comm/thread_communicator.h"
 #include "core/data/random_batches.h"
 #include "core/error.h"
@@ -133,7 +133,7 @@ Measured measure(const Trial& trial, Communicator& communicator) {
 // Who runs what: MPI's ranks, or threads.
 class Ranks {
  public:
-  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect(session)) {}
+  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect_ranks(session, kTimeoutSeconds)) {}
 
   int sharded() const { return session_.size() > 1 ? session_.size() : kThreadRanks; }
   bool speaks() const { return session_.rank() == 0; }

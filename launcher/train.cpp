@@ -5,7 +5,6 @@
 #include <ostream>
 
 #include "comm/counting_communicator.h"
-#include "comm/connect.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "launcher/agreement.h"
@@ -17,6 +16,7 @@
 #include "launcher/machine.h"
 #include "launcher/pretrained.h"
 #include "launcher/prediction.h"
+#include "launcher/ranks.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/run_folder.h"
@@ -126,7 +126,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   check_backend(settings);
   const int micro_batches = micro_batches_of(settings, session.size());
   std::string slower;
-  const auto ranks = connect(session, &slower);
+  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds), &slower);
   agree(*ranks, settings);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);

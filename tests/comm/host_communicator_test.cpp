@@ -2,8 +2,14 @@
 #include <ATen/core/Tensor.h>
 #include <gmock/gmock.h>
 
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cstring>
-#include <numeric>
+#include <future>
+#include <thread>
 
 #include "core/error.h"
 #include "core/memory.h"
@@ -178,6 +184,72 @@ TEST(HostCommunicator, WhoAbandonsTakesThePeersOutOfTheirCollectives) {
     EXPECT_THROW(communicator.all_gather(own, full).wait(), PeerFailed);
   });
   EXPECT_EQ(freed, 2);
+}
+
+void meet(Communicator& communicator) {
+  int mine = 0;
+  std::vector<int> all(static_cast<size_t>(communicator.size()));
+  communicator.exchange(&mine, all.data(), sizeof mine);
+}
+
+TEST(HostCommunicator, AWaitThatTakesTooLongSaysForWhomAndWhoWaitsWhere) {
+  std::atomic<int> timeouts = 0;
+  run_watched_ranks(4, {.timeout_seconds = 0.5, .on_lost_rank = {}}, [&](Communicator& communicator) {
+    communicator.tell(Activity("backward of blocks.7, step 12"));
+    meet(communicator);
+    if (communicator.rank() == 2) {
+      communicator.tell(Activity("update, step 12"));
+      while (timeouts < 1) std::this_thread::yield();
+      return;
+    }
+    try {
+      meet(communicator);
+    } catch (const PeerFailed&) {  // one of the others was the first to say so
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::timeout);
+      EXPECT_THAT(error.what(), HasSubstr("rank 2 (process "));
+      EXPECT_THAT(error.what(), HasSubstr("is in update, step 12; ranks 0, 1, 3 wait in exchange of 4 x Byte (backward of blocks.7, step 12)"));
+      ++timeouts;
+    }
+  });
+  EXPECT_GE(timeouts, 1);
+}
+
+TEST(HostCommunicator, ASkippedCollectiveIsNoticedAtTheNext) {
+  std::string message;
+  const auto body = [](Communicator& communicator) {
+    for (int unit = 0; unit < 3; ++unit) {
+      communicator.tell(Activity("forward of blocks." + std::to_string(unit)));
+      if (communicator.rank() != 1 || unit != 1) meet(communicator);
+    }
+  };
+  EXPECT_EQ(kind_of_failure(2, body, &message), ErrorKind::disagreement);
+  EXPECT_THAT(message, HasSubstr("(forward of blocks.1), rank 1 calls exchange of 4 x Byte (forward of blocks.2)"));
+}
+
+TEST(ProcessWatch, TellsWhichProcessEnded) {
+  const auto sleeper = [] {
+    const pid_t child = fork();
+    if (child == 0) {
+      pause();
+      _exit(0);
+    }
+    return child;
+  };
+  const std::vector<int64_t> processes = {sleeper(), sleeper()};
+  std::promise<int> ended;
+  std::atomic<bool> told = false;
+  const ProcessWatch watch(processes, [&](int index) {
+    if (!told.exchange(true)) ended.set_value(index);
+  });
+  kill(static_cast<pid_t>(processes[1]), SIGSTOP);
+  while (process_state(processes[1]) != 'T') std::this_thread::yield();
+  kill(static_cast<pid_t>(processes[1]), SIGKILL);
+  EXPECT_EQ(ended.get_future().get(), 1);
+  EXPECT_EQ(process_state(processes[1]), 'Z');
+  kill(static_cast<pid_t>(processes[0]), SIGKILL);
+  for (const int64_t process : processes) waitpid(static_cast<pid_t>(process), nullptr, 0);
+  EXPECT_EQ(process_state(processes[1]), 0);
 }
 
 TEST(SharedMemory, MoreThanThereIsIsAnErrorBeforeItIsTouched) {

@@ -8,11 +8,13 @@
 
 namespace zerorun::test {
 
-inline void run_ranks_on_host(int size, const std::function<void(Communicator&)>& body) {
+inline void run_watched_ranks(int size, const HostWatch& watch, const std::function<void(Communicator&)>& body) {
   run_ranks(size, [&](Communicator& messages) {
-    HostCommunicator communicator(std::shared_ptr<Communicator>(&messages, [](Communicator*) {}));
+    HostCommunicator communicator(std::shared_ptr<Communicator>(&messages, [](Communicator*) {}), watch);
     body(communicator);
   });
 }
+
+inline void run_ranks_on_host(int size, const std::function<void(Communicator&)>& body) { run_watched_ranks(size, {}, body); }
 
 }  // namespace zerorun::test

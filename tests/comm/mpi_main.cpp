@@ -46,7 +46,7 @@ INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(backe
 
 TEST(Connect, RanksOfOneHostShareMemory) {
   std::string note;
-  EXPECT_TRUE(connect(*the_session, &note)->shares_memory());
+  EXPECT_TRUE(connect(*the_session, {}, &note)->shares_memory());
   EXPECT_EQ(note, "");
 }
 

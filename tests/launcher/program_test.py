@@ -289,8 +289,35 @@ class Interruption(Program):
         process = self.start(*self.LONG)
         self.wait_for_step()
         os.kill(int(self.processes()[-1]), signal.SIGKILL)
-        process.communicate(timeout=WITHIN)
+        out, err = process.communicate(timeout=WITHIN)
         self.assertEqual(process.returncode, 128 + signal.SIGKILL)
+        self.wait_until_gone()
+
+    def rank_of(self, process):
+        with open(f"/proc/{process}/environ", "rb") as environment:
+            return int(dict(entry.split(b"=", 1) for entry in environment.read().split(b"\0") if b"=" in entry)[b"OMPI_COMM_WORLD_RANK"])
+
+    def test_a_killed_rank_is_named_with_what_it_did(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        victim = self.processes()[-1]
+        rank = self.rank_of(victim)
+        os.kill(int(victim), signal.SIGKILL)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 128 + signal.SIGKILL, out + err)
+        self.assertRegex(err, rf"zerorun: rank {rank} \(process {victim} on \S+\) was lost in .*, step \d+")
+        self.assertEqual(err.count("zerorun: "), 1, err)
+
+    def test_a_stopped_rank_is_named_when_the_others_have_waited_long_enough(self):
+        process = self.start(*self.LONG, "--set", "comm.timeout_seconds=3")
+        self.wait_for_step()
+        victim = self.processes()[-1]
+        rank = self.rank_of(victim)
+        os.kill(int(victim), signal.SIGSTOP)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 82, out + err)
+        self.assertRegex(err, rf"zerorun: rank {rank} \(process {victim} on \S+\) is stopped in .*, step \d+; rank {1 - rank} waits in \w+ of .* for 3 s")
+        self.assertEqual(err.count("zerorun: "), 1, err)
         self.wait_until_gone()
 
 

@@ -18,6 +18,7 @@ class Forwarding : public Communicator {
   at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
   at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override { return inner_.allocate_slice(slice_bytes, whole); }
   bool shares_memory() const override { return inner_.shares_memory(); }
+  void tell(const Activity& activity) override { inner_.tell(activity); }
   void abandon() noexcept override { inner_.abandon(); }
 
  protected:
