@@ -268,11 +268,15 @@ class Interruption(Program):
         self.wait_until_gone()
 
     def test_a_killed_mpirun_leaves_nothing_behind(self):
+        before = set(os.listdir("/dev/shm"))
         process = self.start(*self.LONG)
         self.wait_for_step()
         process.kill()
         process.communicate(timeout=WITHIN)
         self.wait_until_gone()
+        status, out, err = self.run_program("train.yaml", "--set", "training.steps=1", "--set", "run.dir=next")
+        self.assertEqual(status, 0, out + err)
+        self.assertLessEqual(set(os.listdir("/dev/shm")), before)  # the next start has removed what was left
 
     def test_sigusr1_before_the_first_step_ends_in_order(self):
         process = self.start(*self.LONG)
