@@ -4,13 +4,11 @@
 #include <ATen/core/Tensor.h>
 #include <unistd.h>
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstring>
-#include <map>
 
 #include "comm/backoff.h"
+#include "comm/board_report.h"
 #include "comm/buffers.h"
 #include "comm/gather.h"
 #include "comm/rank_sum.h"
@@ -34,42 +32,13 @@ void copy_bytes(const void* from, void* to, int64_t bytes) {
   });
 }
 
-std::string host_name() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
-// What rank 0 has made, opened on the others; all of them throw where one cannot.
-SharedMemory share(Communicator& messages, int64_t bytes) {
-  SharedMemory memory;
-  std::string reason;
-  const auto attempt = [&](auto&& action) {
-    try {
-      action();
-    } catch (const Error& error) {
-      reason = error.what();
-    }
-  };
-  if (messages.rank() == 0) attempt([&] { memory = SharedMemory::create(bytes); });
-  const auto handle = gather(messages, memory.handle()).front();
-  if (handle.bytes != bytes) fail(ErrorKind::out_of_memory, "rank 0 has no memory for {} bytes that ranks share{}{}", bytes, reason.empty() ? "" : ": ", reason);
-  if (messages.rank() != 0) attempt([&] { memory = SharedMemory::open(handle); });
-  const auto failed = gather(messages, static_cast<int>(!reason.empty()));
-  const auto first = std::ranges::find(failed, 1);
-  if (first != failed.end()) {
-    fail(ErrorKind::configuration, "rank {} cannot share memory with rank 0{}{}", first - failed.begin(), reason.empty() ? "" : ": ", reason);
-  }
-  return memory;
-}
-
 }  // namespace
 
 HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostWatch watch)
     : messages_(std::move(messages)),
       rank_(messages_->rank()),
       size_(messages_->size()),
-      board_memory_(share(*messages_, Board::bytes_for(size_))),
+      board_memory_(share_memory(*messages_, Board::bytes_for(size_))),
       board_(std::in_place, board_memory_.data(), rank_, size_),
       watch_(std::move(watch)) {
   board_memory_.close_descriptor();
@@ -150,7 +119,7 @@ at::Tensor HostCommunicator::allocate(int64_t bytes) {
   ZR_CHECK(bytes >= 0, "a buffer of {} bytes", bytes);
   if (bytes == 0) return host_buffer(0);
   const int64_t part = in_pages(bytes);
-  const auto window = make_window(size_ * part, rank_ * part, part, /*sliced=*/false);
+  const auto window = windows_->make(*this, {.bytes = size_ * part, .own_begin = rank_ * part, .own_bytes = part});
   return shared_buffer(window->memory.data() + rank_ * part, bytes, window);
 }
 
@@ -159,7 +128,7 @@ at::Tensor HostCommunicator::allocate_slice(int64_t slice_bytes, void*& whole) {
   whole = nullptr;
   if (slice_bytes == 0) return host_buffer(0);
   const int64_t begin = rank_ * slice_bytes;
-  const auto window = make_window(size_ * slice_bytes, begin, slice_bytes, /*sliced=*/true);
+  const auto window = windows_->make(*this, {.bytes = size_ * slice_bytes, .own_begin = begin, .own_bytes = slice_bytes, .sliced = true});
   whole = window->memory.data();
   return shared_buffer(window->memory.data() + begin, slice_bytes, window);
 }
@@ -174,26 +143,6 @@ void HostCommunicator::abandon() noexcept {
     give_up(std::make_exception_ptr(PeerFailed(ErrorKind::stopped, "this rank gave up the collective before its peers joined it")));
   }
   messages_->abandon();
-}
-
-// The window goes when the last tensor in it is freed here; the others have their own view of its memory.
-std::shared_ptr<Window> HostCommunicator::make_window(int64_t bytes, int64_t own_begin, int64_t own_bytes, bool sliced) {
-  auto memory = share(*this, bytes);
-  std::string reason;
-  try {
-    memory.reserve(own_begin, own_bytes);
-  } catch (const Error& error) {
-    reason = error.what();
-  }
-  const auto failed = gather(*this, static_cast<int>(!reason.empty()));
-  const auto first = std::ranges::find(failed, 1);
-  if (first != failed.end()) {
-    fail(ErrorKind::out_of_memory, "rank {} has no memory for {} bytes that it shares{}{}", first - failed.begin(), own_bytes, reason.empty() ? "" : ": ",
-         reason);
-  }
-  memory.close_descriptor();
-  const auto window = windows_->add(std::move(memory), sliced);
-  return {window.get(), [window, windows = windows_](Window*) mutable { windows->remove(window->number); }};
 }
 
 // A place of the ring is free when all are done with what was there.
@@ -296,7 +245,7 @@ void HostCommunicator::check_time(std::chrono::steady_clock::time_point start) {
   for (int r = 0; r < size_; ++r) {
     if (!(first != pending_.end() ? board_->has_posted(r, sequence) : board_->is_done(r, sequence))) late.push_back(r);
   }
-  fail(ErrorKind::timeout, "{} for {:.0f} s (comm.timeout_seconds)", describe(late, "is"), seconds);
+  fail(ErrorKind::timeout, "{} for {:.0f} s (comm.timeout_seconds)", describe_ranks(*board_, size_, late, "is"), seconds);
 }
 
 // What ends without a word, and has not failed with a message of its own, is worth one.
@@ -304,32 +253,8 @@ void HostCommunicator::watch_peers() {
   std::vector<int64_t> processes;
   for (int r = 0; r < size_; ++r) processes.push_back(r == rank_ ? -1 : board_->process(r));
   peers_.emplace(processes, [this](int lost) {
-    if (board_->state(lost) == Board::State::running) watch_.on_lost_rank(describe({lost}, "was lost"));
+    if (board_->state(lost) == Board::State::running) watch_.on_lost_rank(describe_ranks(*board_, size_, {lost}, "was lost"));
   });
-}
-
-std::string HostCommunicator::place_of(int rank) const {
-  const auto activity = board_->activity(rank);
-  return activity.text().empty() ? "the start" : std::string(activity.text());
-}
-
-// "rank 2 (process 123) is stopped in optimizer step 12; ranks 0, 1, 3 wait in reduce_scatter of ..."
-std::string HostCommunicator::describe(const std::vector<int>& others, const char* are) const {
-  std::string text;
-  for (const int r : others) {
-    const bool stopped = process_state(board_->process(r)) == 'T';
-    text += fmt::format("{}rank {} (process {} on {}) {} in {}", text.empty() ? "" : ", ", r, board_->process(r), host_name(), stopped ? "is stopped" : are,
-                        place_of(r));
-  }
-  std::map<std::string, std::vector<int>> waiting;
-  for (int r = 0; r < size_; ++r) {
-    const uint64_t sequence = board_->waits_in(r);
-    if (sequence && std::ranges::find(others, r) == others.end()) waiting[board_->posting(r, sequence).call.describe()].push_back(r);
-  }
-  for (const auto& [call, ranks] : waiting) {
-    text += fmt::format("; rank{} {} wait{} in {}", ranks.size() > 1 ? "s" : "", fmt::join(ranks, ", "), ranks.size() > 1 ? "" : "s", call);
-  }
-  return text;
 }
 
 void HostCommunicator::give_up(std::exception_ptr reason) noexcept {

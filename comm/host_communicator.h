@@ -68,14 +68,11 @@ class HostCommunicator : public Communicator {
   void check_peers() const;
   void check_time(std::chrono::steady_clock::time_point start);
   void watch_peers();
-  std::string describe(const std::vector<int>& others, const char* are) const;
-  std::string place_of(int rank) const;
   void give_up(std::exception_ptr reason) noexcept;
 
   bool all_in_windows(uint64_t sequence) const;
   void sum(uint64_t sequence, Span slice) const;
   void copy(uint64_t sequence, Span slice, Span full) const;
-  std::shared_ptr<Window> make_window(int64_t bytes, int64_t own_begin, int64_t own_bytes, bool sliced);
 
   const std::shared_ptr<Communicator> messages_;
   const int rank_, size_;
