@@ -2,8 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <memory>
 
 #include "core/error.h"
+#include "core/memory.h"
 
 namespace zerorun {
 namespace {
@@ -16,6 +20,21 @@ at::Tensor buffer(int64_t bytes, at::Device device) {
 }  // namespace
 
 at::Tensor host_buffer(int64_t bytes) { return buffer(bytes, at::kCPU); }
+
+at::Tensor shared_buffer(void* data, int64_t bytes, std::shared_ptr<void> keep) {
+  return at::from_blob(
+      data, {bytes}, [keep = std::move(keep), charge = std::make_shared<ScopeCharge>(bytes, ScopeCharge::Memory::shared)](void*) {},
+      at::TensorOptions().dtype(at::kByte));
+}
+
 at::Tensor meta_buffer(int64_t bytes) { return buffer(bytes, at::kMeta); }
+
+at::Tensor shared_meta_buffer(int64_t bytes) {
+  auto charge = std::make_unique<ScopeCharge>(bytes, ScopeCharge::Memory::none);
+  at::DataPtr nothing(nullptr, charge.release(), [](void* context) { delete static_cast<ScopeCharge*>(context); }, at::kMeta);
+  const at::Storage storage(at::Storage::use_byte_size_t(), static_cast<size_t>(bytes), std::move(nothing), c10::GetAllocator(at::kMeta),
+                            /*resizable=*/true);  // set_() on meta asks for it
+  return at::empty({0}, at::TensorOptions(at::kMeta).dtype(at::kByte)).set_(storage, 0, {bytes}, {1});
+}
 
 }  // namespace zerorun

@@ -32,6 +32,16 @@ const char* name_of(Collective collective) {
   return kNames[static_cast<int>(collective)];
 }
 
+std::string Call::describe() const {
+  const auto text = fmt::format("{} of {} x {}", name_of(kind), count, c10::toString(dtype));
+  return activity.text().empty() ? text : fmt::format("{} ({})", text, activity.text());
+}
+
+void fail_disagreement(const Call& of_first, int rank, const Call& of_rank) {
+  fail(ErrorKind::disagreement, "ranks disagree: rank 0 calls {}, rank {} calls {}; all ranks must make the same calls", of_first.describe(), rank,
+       of_rank.describe());
+}
+
 void check_all_gather(const Communicator& communicator, Span slice, Span full) { check_slices(communicator, full, slice); }
 
 void check_reduce_scatter(const Communicator& communicator, Span full, Span slice, Span scratch) {

@@ -1,5 +1,7 @@
 // The kinds of collectives, and what every backend checks of their arguments before it starts one.
 #pragma once
+#include <string>
+
 #include "comm/communicator.h"
 
 namespace zerorun {
@@ -7,6 +9,20 @@ namespace zerorun {
 enum class Collective : int { all_gather, reduce_scatter, all_reduce, exchange };
 
 const char* name_of(Collective collective);
+
+// What ranks that meet in a collective must agree on.
+struct Call {
+  Collective kind = Collective::exchange;
+  at::ScalarType dtype = at::kByte;
+  int64_t count = 0;  // elements of what a rank puts in
+  Activity activity{};  // that it belongs to, where ranks tell
+
+  bool operator==(const Call&) const = default;
+  std::string describe() const;
+};
+
+// The Error of kind disagreement where a rank makes another call than rank 0.
+[[noreturn]] void fail_disagreement(const Call& of_first, int rank, const Call& of_rank);
 
 // A span handed to a broken REQUIRES of communicator.h throws an Error of kind bug: sizes that do not fit, another dtype,
 // a slice that overlaps `full` without being the own one, too little scratch, a dtype that cannot be summed.

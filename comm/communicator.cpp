@@ -1,5 +1,7 @@
 #include "comm/communicator.h"
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 
 #include "core/error.h"
@@ -11,6 +13,16 @@ Span Span::slice(int64_t index, int64_t slices) const {
   ZR_CHECK(index >= 0 && index < slices, "slice {} of {} was asked for", index, slices);
   const Span first{data, count / slices, dtype};
   return {data ? static_cast<char*>(data) + index * first.bytes() : nullptr, first.count, dtype};
+}
+
+Span Span::part(int64_t begin, int64_t length) const {
+  const Span before{nullptr, begin, dtype};
+  return {data ? static_cast<char*>(data) + before.bytes() : nullptr, std::min(length, count - begin), dtype};
+}
+
+at::Tensor Communicator::allocate_slice(int64_t slice_bytes, void*& whole) {
+  whole = nullptr;
+  return allocate(slice_bytes);
 }
 
 int64_t Communicator::reduce_scratch_bytes(int64_t slice_count, at::ScalarType dtype) const {

@@ -10,6 +10,8 @@
 #include <functional>
 #include <utility>
 
+#include "comm/activity.h"
+
 namespace at {
 class Tensor;
 }
@@ -25,6 +27,8 @@ struct Span {
   int64_t bytes() const { return count * static_cast<int64_t>(c10::elementSize(dtype)); }
   // Slice `index` of `slices` equal ones. REQUIRES count % slices == 0.
   Span slice(int64_t index, int64_t slices) const;
+  // At most `length` elements from `begin` on. REQUIRES begin <= count.
+  Span part(int64_t begin, int64_t length) const;
 };
 
 // A collective under way. wait() makes the result visible to what this thread runs next and rethrows its error.
@@ -41,6 +45,9 @@ class Work {
  private:
   std::function<void()> wait_;
 };
+
+// Who reads in place what allocate() gives a rank: nobody else, the ranks of its host, or all, who then sit on one.
+enum class Readers { owner, host, all };
 
 class Communicator {
  public:
@@ -66,6 +73,17 @@ class Communicator {
   // A buffer that collectives read and write without a copy, `bytes` uint8 elements, aligned to 64 bytes, charged to the
   // memory scope of the caller. Collective: every rank asks for the same sizes in the same order.
   virtual at::Tensor allocate(int64_t bytes) = 0;
+
+  // This rank's slice of a buffer whose slices are gathered often. Where all ranks read it the buffer is theirs together: slices lie
+  // side by side from `whole` on, each rank writes its own, and their all_gather moves nothing; its wait() is then no leave to write
+  // the slice again: that is an exchange() or a reduction that all ranks come to after their last use. Elsewhere it is
+  // allocate(slice_bytes), and `whole` becomes null. Charged: slice_bytes. Collective, as allocate().
+  virtual at::Tensor allocate_slice(int64_t slice_bytes, void*& whole);
+  virtual Readers readers() const { return Readers::owner; }
+
+  // What this rank does from now on; the same on all ranks where they make the same call. Ranks that share memory show it to each other:
+  // who waits too long can say for whom, and a collective that a rank has skipped is noticed at the next.
+  virtual void tell(const Activity&) {}
 
   // For who frees memory that collectives may still use, above all while an exception unwinds. Returns when none is under
   // way on this rank, without waiting for peers: one that peers have not joined fails with PeerFailed, and so does every

@@ -107,4 +107,6 @@ void CountingCommunicator::exchange(const void* mine, void* all, int64_t bytes) 
 
 at::Tensor CountingCommunicator::allocate(int64_t bytes) { return inner_.allocate(bytes); }
 
+at::Tensor CountingCommunicator::allocate_slice(int64_t slice_bytes, void*& whole) { return inner_.allocate_slice(slice_bytes, whole); }
+
 }  // namespace zerorun

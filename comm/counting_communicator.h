@@ -53,6 +53,9 @@ class CountingCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override;
+  Readers readers() const override { return inner_.readers(); }
+  void tell(const Activity& activity) override { inner_.tell(activity); }
   void abandon() noexcept override { inner_.abandon(); }
 
  private:

@@ -8,7 +8,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
 
+#include "comm/leftovers.h"
 #include "comm/watchdog.h"
 #include "core/error.h"
 
@@ -32,6 +34,17 @@ std::string job_name() {
 int open_job_folder() {
   const char* folder = std::getenv("PMIX_SERVER_TMPDIR");
   return folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+}
+
+// One rank of a host cleans up. The job's number is in the names in hexadecimal.
+void remove_what_jobs_left() {
+  const char* local_rank = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
+  if (local_rank && std::string_view(local_rank) != "0") return;
+  char host[256] = {};
+  gethostname(host, sizeof host - 1);
+  const char* sessions = std::getenv("OMPI_MCA_orte_top_session_dir");
+  const auto own = job_name().empty() ? "" : fmt::format("{:x}", std::strtoull(job_name().c_str(), nullptr, 10));
+  remove_leftovers({"/dev/shm", sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host, getuid())}, own);
 }
 
 bool is_initialised() {
@@ -65,6 +78,7 @@ bool initialise() {
   check_not_finalised();
   const bool here = !is_initialised();
   int provided = MPI_THREAD_SINGLE;
+  if (here) remove_what_jobs_left();
   if (here) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
   check_thread_level();
   MPI_Barrier(MPI_COMM_WORLD);

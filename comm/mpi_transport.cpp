@@ -1,11 +1,10 @@
 #include "comm/mpi_transport.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <string>
-#include <thread>
 
+#include "comm/backoff.h"
 #include "comm/rank_sum.h"
 #include "core/error.h"
 
@@ -33,28 +32,6 @@ void check_mpi(int status, const char* call) {
   fail(ErrorKind::io, "{} failed: {}", call, text);
 }
 
-// How long to wait before the next look at messages that did not move.
-class Backoff {
- public:
-  void reset() { looks_ = 0; }
-  void pause() {
-    if (++looks_ < kSpins) return;
-    if (looks_ < kYields) return std::this_thread::yield();
-    std::this_thread::sleep_for(std::chrono::microseconds(20));
-  }
-
- private:
-  static constexpr int kSpins = 20;
-  static constexpr int kYields = 100;
-  int looks_ = 0;
-};
-
-// At most `count` elements from `begin` on.
-Span part_of(Span span, int64_t begin, int64_t count) {
-  const Span before{span.data, begin, span.dtype};
-  return {static_cast<char*>(span.data) + before.bytes(), std::min(count, span.count - begin), span.dtype};
-}
-
 }  // namespace
 
 void MpiMessages::send(int peer, const void* data, int64_t bytes) {
@@ -75,7 +52,7 @@ void MpiMessages::wait() {
   const int total = static_cast<int>(requests_.size());
   std::vector<int> completed(requests_.size());
   std::vector<MPI_Status> statuses(requests_.size());
-  Backoff backoff;
+  Backoff backoff(20, 80, std::chrono::microseconds(20));
   for (int done = 0; done < total;) {
     int now = 0;
     const int result = MPI_Testsome(total, requests_.data(), &now, completed.data(), statuses.data());
@@ -154,7 +131,7 @@ void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch,
 void MpiTransport::send_pieces(Round& round, Span full, int64_t begin, int64_t piece) {
   for (int step = 1; step < size_; ++step) {
     const int from = (rank_ + size_ - step) % size_, to = (rank_ + step) % size_;
-    const Span outgoing = part_of(full.slice(to, size_), begin, piece);
+    const Span outgoing = full.slice(to, size_).part(begin, piece);
     round.messages.receive(from, round.arrival(from, piece, full.dtype), outgoing.bytes());
     round.messages.send(to, outgoing.data, outgoing.bytes());
   }
@@ -164,10 +141,10 @@ void MpiTransport::sum_pieces(Round& round, Span full, Span slice, int64_t begin
   round.messages.wait();
   std::vector<const void*> parts;
   for (int r = 0; r < size_; ++r) {
-    const void* own = part_of(full.slice(rank_, size_), begin, piece).data;
+    const void* own = full.slice(rank_, size_).part(begin, piece).data;
     parts.push_back(r == rank_ ? own : round.arrival(r, piece, full.dtype));
   }
-  rank_sum(parts, part_of(slice, begin, piece));
+  rank_sum(parts, slice.part(begin, piece));
 }
 
 }  // namespace zerorun

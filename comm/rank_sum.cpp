@@ -1,39 +1,51 @@
 #include "comm/rank_sum.h"
 
-#include <c10/util/BFloat16.h>
-#include <c10/util/Half.h>
-
 #include <algorithm>
-#include <type_traits>
 
 #include "core/error.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun {
 namespace {
 
-// Accumulators of a block stay in the first-level cache and let the inner loops vectorise.
+// Accumulators of a block stay in the first-level cache.
 constexpr int64_t kBlock = 1024;
 
-template <typename T>
-using Accumulator = std::conditional_t<std::is_same_v<T, double>, double, float>;
+using ops::narrow;
+using ops::widen;
 
+ZR_INLINE double widen(double x) { return x; }
+ZR_INLINE void narrow(double x, double& to) { to = x; }
+
+// `sum` may be one of the parts: element by element, nothing else aliases.
 template <typename T>
-void sum_block(std::span<const void* const> parts, int64_t begin, int64_t count, T* sum) {
-  Accumulator<T> total[kBlock];
-  const T* first = static_cast<const T*>(parts[0]) + begin;
-  for (int64_t i = 0; i < count; ++i) total[i] = static_cast<Accumulator<T>>(first[i]);
-  for (const void* data : parts.subspan(1)) {
-    const T* part = static_cast<const T*>(data) + begin;
-    for (int64_t i = 0; i < count; ++i) total[i] += static_cast<Accumulator<T>>(part[i]);
-  }
-  for (int64_t i = 0; i < count; ++i) sum[begin + i] = static_cast<T>(total[i]);
+ZR_INLINE void sum_two(const T* a, const T* b, int64_t count, T* sum) {
+#pragma GCC ivdep
+  for (int64_t i = 0; i < count; ++i) narrow(widen(a[i]) + widen(b[i]), sum[i]);
 }
 
 template <typename T>
-void sum_all(std::span<const void* const> parts, Span sum) {
-  for (int64_t begin = 0; begin < sum.count; begin += kBlock) {
-    sum_block(parts, begin, std::min(kBlock, sum.count - begin), static_cast<T*>(sum.data));
+ZR_INLINE void sum_block(std::span<const void* const> parts, int64_t begin, int64_t count, T* sum) {
+  decltype(widen(T{})) total[kBlock];
+  const T* first = static_cast<const T*>(parts.front()) + begin;
+  for (int64_t i = 0; i < count; ++i) total[i] = widen(first[i]);
+  for (const void* data : parts.subspan(1)) {
+    const T* part = static_cast<const T*>(data) + begin;
+    for (int64_t i = 0; i < count; ++i) total[i] += widen(part[i]);
   }
+  for (int64_t i = 0; i < count; ++i) narrow(total[i], sum[begin + i]);
+}
+
+template <typename T>
+ZR_INLINE void sum_all(std::span<const void* const> parts, int64_t count, T* sum) {
+  if (parts.size() == 2) return sum_two(static_cast<const T*>(parts[0]), static_cast<const T*>(parts[1]), count, sum);
+  for (int64_t begin = 0; begin < count; begin += kBlock) sum_block(parts, begin, std::min(kBlock, count - begin), sum);
+}
+
+ZR_FOR_EACH_CPU
+void sum_numbers(std::span<const void* const> parts, Span sum) {
+  if (sum.dtype == at::kDouble) return sum_all(parts, sum.count, static_cast<double*>(sum.data));
+  ops::with_number(sum.dtype, [&](auto zero) ZR_ALWAYS { sum_all(parts, sum.count, static_cast<decltype(zero)*>(sum.data)); });
 }
 
 }  // namespace
@@ -44,18 +56,8 @@ bool can_rank_sum(at::ScalarType dtype) {
 
 void rank_sum(std::span<const void* const> parts, Span sum) {
   ZR_CHECK(!parts.empty(), "a sum over no rank");
-  switch (sum.dtype) {
-    case at::kFloat:
-      return sum_all<float>(parts, sum);
-    case at::kDouble:
-      return sum_all<double>(parts, sum);
-    case at::kBFloat16:
-      return sum_all<c10::BFloat16>(parts, sum);
-    case at::kHalf:
-      return sum_all<c10::Half>(parts, sum);
-    default:
-      fail(ErrorKind::bug, "{} cannot be summed over ranks", c10::toString(sum.dtype));
-  }
+  ZR_CHECK(can_rank_sum(sum.dtype), "{} cannot be summed over ranks", c10::toString(sum.dtype));
+  sum_numbers(parts, sum);
 }
 
 }  // namespace zerorun

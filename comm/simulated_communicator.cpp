@@ -10,7 +10,7 @@
 
 namespace zerorun {
 
-SimulatedCommunicator::SimulatedCommunicator(int rank, int size) : rank_(rank), size_(size) {
+SimulatedCommunicator::SimulatedCommunicator(int rank, int size, Readers readers) : rank_(rank), size_(size), readers_(readers) {
   ZR_CHECK(rank >= 0 && rank < size, "rank {} of {} cannot be simulated; expected 0 <= rank < size", rank, size);
 }
 
@@ -34,6 +34,6 @@ void SimulatedCommunicator::exchange(const void* mine, void* all, int64_t bytes)
   for (int r = 0; r < size_ && bytes > 0; ++r) std::memcpy(static_cast<char*>(all) + r * bytes, mine, bytes);
 }
 
-at::Tensor SimulatedCommunicator::allocate(int64_t bytes) { return meta_buffer(bytes); }
+at::Tensor SimulatedCommunicator::allocate(int64_t bytes) { return readers_ == Readers::owner ? meta_buffer(bytes) : shared_meta_buffer(bytes); }
 
 }  // namespace zerorun

@@ -8,7 +8,7 @@ namespace zerorun {
 class SimulatedCommunicator : public Communicator {
  public:
   // REQUIRES 0 <= rank < size.
-  SimulatedCommunicator(int rank, int size);
+  SimulatedCommunicator(int rank, int size, Readers readers = Readers::owner);
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -17,10 +17,12 @@ class SimulatedCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  Readers readers() const override { return readers_; }
 
  private:
   int rank_;
   int size_;
+  Readers readers_;
 };
 
 }  // namespace zerorun

@@ -16,14 +16,9 @@
 namespace zerorun {
 namespace {
 
-struct Call {
-  Collective kind = Collective::exchange;
-  Span input;
-
-  bool agrees_with(const Call& other) const {
-    return kind == other.kind && input.count == other.input.count && input.dtype == other.input.dtype;
-  }
-  std::string describe() const { return fmt::format("{} of {} x {}", name_of(kind), input.count, c10::toString(input.dtype)); }
+struct Input {
+  Call call;
+  Span span;
 };
 
 void copy(Span from, Span to) {
@@ -33,26 +28,26 @@ void copy(Span from, Span to) {
 }  // namespace
 
 struct ThreadWorld::Meeting {
-  explicit Meeting(int size) : barrier(size), calls(size) {}
+  explicit Meeting(int size) : barrier(size), inputs(size) {}
 
   // Returns when all ranks have made the same call. Their memory is theirs to share until the next arrive_unbroken().
-  void begin(int rank, const Call& call) {
+  void begin(int rank, Collective kind, Span span) {
     barrier.throw_if_broken();
-    calls[rank] = call;
+    inputs[rank] = {{kind, span.dtype, span.count}, span};
     barrier.arrive();
-    for (size_t r = 1; r < calls.size(); ++r) {
-      if (!calls[r].agrees_with(calls[0])) disagree(static_cast<int>(r));
+    for (size_t r = 1; r < inputs.size(); ++r) {
+      if (inputs[r].call != inputs[0].call) disagree(static_cast<int>(r));
     }
   }
 
-  // The barrier breaks first: a rank that calls again must not touch `calls`, which others still compare.
+  // The barrier breaks first: a rank that calls again must not touch `inputs`, which others still compare.
   [[noreturn]] void disagree(int rank) {
-    const auto error = std::make_exception_ptr(
-        Error(ErrorKind::disagreement,
-              fmt::format("ranks disagree: rank 0 calls {}, rank {} calls {}; all ranks must make the same calls",
-                          calls[0].describe(), rank, calls[rank].describe())));
-    barrier.break_with(error);
-    std::rethrow_exception(error);
+    try {
+      fail_disagreement(inputs[0].call, rank, inputs[rank].call);
+    } catch (...) {
+      barrier.break_with(std::current_exception());
+      throw;
+    }
   }
 
   void leave(int rank) {
@@ -62,7 +57,7 @@ struct ThreadWorld::Meeting {
   }
 
   ThreadBarrier barrier;
-  std::vector<Call> calls;
+  std::vector<Input> inputs;
 };
 
 class ThreadCommunicator : public Communicator {
@@ -71,7 +66,7 @@ class ThreadCommunicator : public Communicator {
   ~ThreadCommunicator() override { meeting_->leave(rank_); }
 
   int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(meeting_->calls.size()); }
+  int size() const override { return static_cast<int>(meeting_->inputs.size()); }
 
   Work all_gather(Span slice, Span full) override {
     check_all_gather(*this, slice, full);
@@ -85,7 +80,7 @@ class ThreadCommunicator : public Communicator {
     check_reduce_scatter(*this, full, slice, scratch);
     check_data(full);
     check_data(slice);
-    meeting_->begin(rank_, {Collective::reduce_scatter, full});
+    meeting_->begin(rank_, Collective::reduce_scatter, full);
     sum_own_slices(slice);
     meeting_->barrier.arrive_unbroken();
     return {};
@@ -94,10 +89,10 @@ class ThreadCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override {
     check_all_reduce(*this, full, scratch);
     check_data(full);
-    meeting_->begin(rank_, {Collective::all_reduce, full});
+    meeting_->begin(rank_, Collective::all_reduce, full);
     sum_own_slices(full.slice(rank_, size()));
     meeting_->barrier.arrive_unbroken();
-    for (int r = 0; r < size(); ++r) copy(meeting_->calls[r].input.slice(r, size()), full.slice(r, size()));
+    for (int r = 0; r < size(); ++r) copy(meeting_->inputs[r].span.slice(r, size()), full.slice(r, size()));
     meeting_->barrier.arrive_unbroken();
     return {};
   }
@@ -111,15 +106,15 @@ class ThreadCommunicator : public Communicator {
 
  private:
   void gather(Collective kind, Span slice, Span full) {
-    meeting_->begin(rank_, {kind, slice});
-    for (int r = 0; r < size(); ++r) copy(meeting_->calls[r].input, full.slice(r, size()));
+    meeting_->begin(rank_, kind, slice);
+    for (int r = 0; r < size(); ++r) copy(meeting_->inputs[r].span, full.slice(r, size()));
     meeting_->barrier.arrive_unbroken();
   }
 
   // In place too: nobody but this rank touches its slice of anyone's input.
   void sum_own_slices(Span slice) {
     std::vector<const void*> parts;
-    for (const Call& call : meeting_->calls) parts.push_back(call.input.slice(rank_, size()).data);
+    for (const Input& input : meeting_->inputs) parts.push_back(input.span.slice(rank_, size()).data);
     rank_sum(parts, slice);
   }
 
@@ -133,8 +128,8 @@ ThreadWorld::ThreadWorld(int size) {
 }
 
 std::unique_ptr<Communicator> ThreadWorld::communicator(int rank) {
-  ZR_CHECK(rank >= 0 && rank < static_cast<int>(meeting_->calls.size()), "rank {} of a world of {}", rank,
-           meeting_->calls.size());
+  ZR_CHECK(rank >= 0 && rank < static_cast<int>(meeting_->inputs.size()), "rank {} of a world of {}", rank,
+           meeting_->inputs.size());
   return std::make_unique<ThreadCommunicator>(meeting_, rank);
 }
 

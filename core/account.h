@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "core/arena.h"
 #include "core/memory.h"
 
 namespace zerorun::detail {
@@ -29,11 +30,14 @@ class Level {
 // Counted by its ledger and by every live block, so that a block may outlive the ledger.
 class Account {
  public:
+  enum class Where { arena, elsewhere };
+
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release() {
     if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
   }
-  void charge(Category category, int64_t bytes);
+  void charge(Category category, int64_t bytes, Where where = Where::elsewhere);
+  Arena& arena() { return arena_; }
   MemoryUsage usage() const;
   void reset_peaks();
 
@@ -41,7 +45,9 @@ class Account {
   ~Account() = default;
 
   std::atomic<int64_t> references_{1};
+  Arena arena_;
   Level total_;
+  Level elsewhere_;  // of the total, what is not in the arena
   Level categories_[kCategoryCount];
 };
 

@@ -13,57 +13,66 @@ namespace zerorun {
 namespace {
 
 using detail::Account;
-using detail::Level;
+using detail::Arena;
 
-constexpr size_t kAlignment = 64;
-constexpr int kMmapThreshold = 64 * 1024;
+constexpr int64_t kHeader = Arena::kAlignment;
+constexpr int64_t kLarge = 64 * 1024;
+constexpr int64_t kFromMalloc = -1;
 
 struct Charge {
   Account* account;
   Category category;
   int64_t bytes;
+  int64_t offset;  // in the account's arena, or kFromMalloc
 };
-static_assert(sizeof(Charge) <= kAlignment);
+static_assert(sizeof(Charge) <= kHeader);
 
-Level process_bytes;
-std::atomic<int64_t> observed_peak{0};
-std::atomic<void (*)(int64_t)> peak_observer{nullptr};
+std::atomic<int64_t> process_bytes{0};
 
-Charge charge_current_scope(size_t bytes) {
-  const auto scope = detail::current_scope();
-  const Charge charge{scope.account, scope.category, static_cast<int64_t>(bytes)};
+int64_t block_bytes(int64_t bytes) { return (kHeader + bytes + Arena::kAlignment - 1) / Arena::kAlignment * Arena::kAlignment; }
+Account::Where where(const Charge& charge) { return charge.offset == kFromMalloc ? Account::Where::elsewhere : Account::Where::arena; }
+
+void charge(const Charge& charge) {
   charge.account->retain();
-  charge.account->charge(charge.category, charge.bytes);
-  return charge;
+  charge.account->charge(charge.category, charge.bytes, where(charge));
 }
 
 void discharge(const Charge& charge) {
-  charge.account->charge(charge.category, -charge.bytes);
+  charge.account->charge(charge.category, -charge.bytes, where(charge));
+  if (charge.offset != kFromMalloc) charge.account->arena().free(charge.offset, block_bytes(charge.bytes));
   charge.account->release();
 }
 
-// Runs before a block is freed. Small growth is not worth a sample.
-void report_new_peak() {
-  constexpr int64_t kWorthSampling = 1 << 18;
-  const int64_t peak = process_bytes.peak();
-  int64_t last = observed_peak.load(std::memory_order_relaxed);
-  if (peak < last + kWorthSampling) return;
-  if (!observed_peak.compare_exchange_strong(last, peak, std::memory_order_relaxed)) return;
-  if (auto* observer = peak_observer.load(std::memory_order_relaxed)) observer(peak);
+[[noreturn]] void fail_without_memory(size_t bytes) {
+  fail(ErrorKind::out_of_memory, "no memory for a tensor of {} bytes; the process holds {} bytes of tensors", bytes, process_bytes.load());
+}
+
+// What the current scope takes, not yet charged.
+Charge charge_of_scope(size_t requested, Arena::Memory memory) {
+  if (requested > PTRDIFF_MAX - kHeader - Arena::kAlignment) fail_without_memory(requested);
+  const auto scope = detail::current_scope();
+  Charge charge{scope.account, scope.category, static_cast<int64_t>(requested), kFromMalloc};
+  if (charge.bytes < kLarge) return charge;
+  const auto offset = scope.account->arena().take(block_bytes(charge.bytes), memory);
+  if (!offset) fail_without_memory(requested);
+  charge.offset = *offset;
+  return charge;
 }
 
 class CpuAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
     if (bytes == 0) return {nullptr, nullptr, &free_block, c10::Device(c10::kCPU)};
+    const Charge taken = charge_of_scope(bytes, Arena::Memory::mapped);
     void* block = nullptr;
-    if (bytes > PTRDIFF_MAX - kAlignment || posix_memalign(&block, kAlignment, bytes + kAlignment) != 0) {
-      fail(ErrorKind::out_of_memory, "no memory for a tensor of {} bytes; the process holds {} bytes of tensors", bytes,
-           process_bytes.now());
+    if (taken.offset != kFromMalloc) {
+      block = taken.account->arena().at(taken.offset);
+    } else if (posix_memalign(&block, Arena::kAlignment, bytes + kHeader) != 0) {
+      fail_without_memory(bytes);
     }
-    new (block) Charge(charge_current_scope(bytes));
-    process_bytes.add(static_cast<int64_t>(bytes));
-    void* data = static_cast<char*>(block) + kAlignment;
+    charge(*new (block) Charge(taken));
+    process_bytes.fetch_add(taken.bytes, std::memory_order_relaxed);
+    void* data = static_cast<char*>(block) + kHeader;
     return {data, data, &free_block, c10::Device(c10::kCPU)};  // data == context: raw_deallocate of oneDNN needs it
   }
 
@@ -74,20 +83,21 @@ class CpuAllocator final : public c10::Allocator {
  private:
   static void free_block(void* data) {
     if (!data) return;
-    report_new_peak();
-    void* block = static_cast<char*>(data) - kAlignment;
+    void* block = static_cast<char*>(data) - kHeader;
     const Charge charge = *static_cast<Charge*>(block);
+    process_bytes.fetch_sub(charge.bytes, std::memory_order_relaxed);
+    if (charge.offset == kFromMalloc) std::free(block);
     discharge(charge);
-    process_bytes.add(-charge.bytes);
-    std::free(block);
   }
 };
 
 class MetaAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
-    auto* charge = bytes ? new Charge(charge_current_scope(bytes)) : nullptr;
-    return {nullptr, charge, &free_block, c10::Device(c10::kMeta)};
+    if (bytes == 0) return {nullptr, nullptr, &free_block, c10::Device(c10::kMeta)};
+    auto* taken = new Charge(charge_of_scope(bytes, Arena::Memory::none));
+    charge(*taken);
+    return {nullptr, taken, &free_block, c10::Device(c10::kMeta)};
   }
 
   void copy_data(void*, const void*, size_t) const override {}
@@ -105,15 +115,9 @@ void install_counting_allocators() {
   static CpuAllocator cpu;
   static MetaAllocator meta;
   constexpr uint8_t kAboveAllOthers = 255;
-  mallopt(M_MMAP_THRESHOLD, kMmapThreshold);
+  mallopt(M_MMAP_THRESHOLD, kLarge);
   c10::SetAllocator(c10::kCPU, &cpu, kAboveAllOthers);
   c10::SetAllocator(c10::kMeta, &meta, kAboveAllOthers);
-}
-
-void observe_peaks(void (*observer)(int64_t peak_bytes)) {
-  process_bytes.reset_peak();
-  observed_peak = process_bytes.now();
-  peak_observer = observer;
 }
 
 }  // namespace zerorun

@@ -18,6 +18,8 @@ constexpr CategoryTraits kCategories[kCategoryCount] = {
 thread_local detail::ScopeSlot current{nullptr};
 thread_local const detail::ScopeSlot* followed = nullptr;
 
+detail::Level process_shared;
+
 detail::Account& unscoped_account() {
   static auto* account = new detail::Account;  // outlives every block
   return *account;
@@ -32,9 +34,11 @@ MemoryUsage unscoped_usage() { return unscoped_account().usage(); }
 
 namespace detail {
 
-void Account::charge(Category category, int64_t bytes) {
+void Account::charge(Category category, int64_t bytes, Where where) {
   categories_[static_cast<int>(category)].add(bytes);
-  if (on_device(category)) total_.add(bytes);
+  if (!on_device(category)) return;
+  total_.add(bytes);
+  if (where == Where::elsewhere) elsewhere_.add(bytes);
 }
 
 MemoryUsage Account::usage() const {
@@ -45,12 +49,14 @@ MemoryUsage Account::usage() const {
   }
   usage.total_now = total_.now();
   usage.total_peak = total_.peak();
+  usage.arena_overhead = arena_.peak() + elsewhere_.peak() - total_.peak();
   return usage;
 }
 
 void Account::reset_peaks() {
   for (auto& level : categories_) level.reset_peak();
   total_.reset_peak();
+  elsewhere_.reset_peak();
 }
 
 MemoryScope::State current_scope() {
@@ -78,6 +84,20 @@ MemoryScope::MemoryScope(Category category) : state_(detail::current_scope()), e
   if (state_.category == Category::unscoped) return;
   state_.category = category;
   current = &state_;
+}
+
+int64_t shared_bytes() { return process_shared.now(); }
+
+ScopeCharge::ScopeCharge(int64_t bytes, Memory memory) : scope_(detail::current_scope()), bytes_(bytes), memory_(memory) {
+  scope_.account->retain();
+  scope_.account->charge(scope_.category, bytes_);
+  if (memory_ == Memory::shared) process_shared.add(bytes_);
+}
+
+ScopeCharge::~ScopeCharge() {
+  if (memory_ == Memory::shared) process_shared.add(-bytes_);
+  scope_.account->charge(scope_.category, -bytes_);
+  scope_.account->release();
 }
 
 MemoryScope::~MemoryScope() { current = enclosing_; }

@@ -25,11 +25,15 @@ const char* name_of(Category category);
 bool on_device(Category category);
 
 // Peaks are by moment: total_peak is the peak of the simultaneous sum over the device's categories, not a sum of peaks.
+// Blocks of 64 KiB and more lie in the ledger's arena, whose pages stay: what it holds in the end is its highest end so far, and
+// arena_overhead = that + the peak of the bytes that lie elsewhere - total_peak, so that total_peak + arena_overhead is resident.
+// It is gaps between blocks, 64 bytes for each, and what the two peaks were apart in time; never below 0.
 struct MemoryUsage {
   std::array<int64_t, kCategoryCount> now{};
   std::array<int64_t, kCategoryCount> peak{};
   int64_t total_now = 0;
   int64_t total_peak = 0;
+  int64_t arena_overhead = 0;
 
   int64_t now_of(Category category) const { return now[static_cast<int>(category)]; }
   int64_t peak_of(Category category) const { return peak[static_cast<int>(category)]; }
@@ -50,7 +54,7 @@ class MemoryLedger {
   // For memory that no tensor allocator gives out (windows, mapped files). Negative bytes discharge.
   void charge(Category category, int64_t bytes);
   MemoryUsage usage() const;
-  // Peaks restart from what is live now.
+  // Peaks restart from what is live now, but for the arena's, whose pages are still there.
   void reset_peaks();
 
  private:
@@ -78,17 +82,32 @@ class MemoryScope {
   const State* enclosing_;
 };
 
+// Charges `bytes` to the scope of the calling thread, as a tensor's would be, until it is destroyed: for a tensor over this
+// rank's part of memory that processes share, or, without memory, for one of the meta device that stands for such a tensor.
+class ScopeCharge {
+ public:
+  enum class Memory { none, shared };
+  ScopeCharge(int64_t bytes, Memory memory);
+  ~ScopeCharge();
+  ScopeCharge(const ScopeCharge&) = delete;
+  ScopeCharge& operator=(const ScopeCharge&) = delete;
+
+ private:
+  MemoryScope::State scope_;
+  int64_t bytes_;
+  Memory memory_;
+};
+
+// What this process holds of shared memory under charges of ScopeCharge: memory that is shared, and no anonymous memory of its own.
+int64_t shared_bytes();
+
 // What was allocated in this process without any scope since install_counting_allocators().
 MemoryUsage unscoped_usage();
 
 // Puts the counting allocators in front of LibTorch's, for cpu and meta. REQUIRES: called once, first thing in main,
-// before LibTorch allocates. Costs about 100 ns and 64 bytes per block. They call malloc and free, and set glibc's
-// mmap threshold so that a freed large block returns to the kernel and the process follows the counted bytes.
+// before LibTorch allocates. Costs about 100 ns and 64 bytes per block. Blocks of 64 KiB and more come from the arena of the ledger
+// that they are charged to, and go back to the kernel when it and they are gone; smaller ones from malloc, which is told
+// to give blocks of that size that are no tensors back at once.
 void install_counting_allocators();
-
-// Called just before the first release that follows a new peak of the process's counted bytes, with that peak (bytes), if
-// it is 256 KiB above the last one. The peak's pages are still resident then: the place to sample the process's own
-// memory. One observer; peaks restart from what is live when it is set.
-void observe_peaks(void (*observer)(int64_t peak_bytes));
 
 }  // namespace zerorun

@@ -48,7 +48,7 @@ void train(Communicator& communicator) {
   const auto optimizer = make_adamw({});
   const EngineOptions options{.sharding = Sharding::of_stage(3)};
   const int rank = communicator.rank(), ranks = communicator.size();
-  const auto prediction = dry_run(model, *optimizer, {.rank = rank, .ranks = ranks, .engine = options, .workload = kWork});
+  const auto prediction = dry_run(model, *optimizer, {.rank = rank, .ranks = ranks, .readers = communicator.readers(), .engine = options, .workload = kWork});
 
   MemoryLedger ledger;
   Engine engine(model, communicator, *optimizer, ledger, options);
@@ -66,8 +66,7 @@ int main() try {
   install_counting_allocators();
   if (!std::getenv("OMPI_COMM_WORLD_SIZE")) return run_ranks(2, train), 0;
   MpiSession session(60, [](const std::string& message) { std::fprintf(stderr, "%s\n", message.c_str()), std::_Exit(82); });
-  MpiCommunicator communicator(session);
-  train(communicator);
+  train(*connect(session));
 } catch (const std::exception& error) {
   std::fprintf(stderr, "custom_trainer: %s\n", error.what());
   return 1;  // without MPI_Finalize: mpirun ends the other ranks

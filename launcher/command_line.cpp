@@ -19,7 +19,7 @@ constexpr int kMostRanks = 65'536;
 po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
   options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())(
-      "ranks", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
+      "ranks", po::value<int>())("hosts", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
       "words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("words", -1);
@@ -76,11 +76,14 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
 void read_ranks(const po::variables_map& given, CommandLine& line) {
   line.ranks = given["ranks"].as<int>();
   if (line.ranks < 1 || line.ranks > kMostRanks) fail_usage("--ranks is {}, expected 1 to {}", line.ranks, kMostRanks);
+  if (given.count("hosts") != 0) line.hosts = given["hosts"].as<int>();
+  if (line.hosts < 1 || line.hosts > line.ranks) fail_usage("--hosts is {}, expected 1 to the {} of --ranks", line.hosts, line.ranks);
 }
 
 // Options that do not belong to the command are errors.
 void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
+  if (given.count("hosts") != 0 && line.command != Command::plan) fail_usage("--hosts belongs to zerorun plan");
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
     if (line.json) fail_usage("--json belongs to zerorun evaluate, plan and env; a training writes report.json into its run folder");
@@ -146,7 +149,7 @@ std::string help_text() {
 
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
-  --ranks N         plan: the number of ranks
+  --ranks N         plan: the number of ranks; --hosts H: that they sit on, 1 unless set
   --json            evaluate, plan, env: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3

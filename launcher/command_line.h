@@ -15,7 +15,7 @@ struct CommandLine {
   Command command = Command::help;
   std::string config;
   std::vector<Override> overrides;  // in the order given
-  int ranks = 0;                    // plan only
+  int ranks = 0, hosts = 1;         // plan only
   bool json = false;                // evaluate, plan and env
   GenerateCommand generate;
   LadderOptions ladder = {};        // bench

@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 
-#include "comm/mpi_communicator.h"
+#include "launcher/ranks.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "launcher/agreement.h"
@@ -42,11 +42,12 @@ EngineOptions inference_options(const Settings& settings, int ranks) {
   return options;
 }
 
-Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, int ranks, int threads) {
+Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads) {
   DryRunOptions options;
-  options.ranks = ranks;
+  options.ranks = communicator.size();
   options.threads = threads;
-  options.engine = inference_options(settings, ranks);
+  options.readers = communicator.readers();
+  options.engine = inference_options(settings, communicator.size());
   options.workload = {settings.training.micro_batch_size, settings.training.seq_len, /*steps=*/0, /*evaluations=*/1, 1};
   return dry_run(model, none, options);
 }
@@ -75,7 +76,8 @@ std::string json_of(const Settings& settings, const Evaluation& result) {
 void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& out) {
   check_split(settings);
   check_backend(settings);
-  MpiCommunicator communicator(session);
+  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds));
+  auto& communicator = *ranks;
   agree(communicator, settings);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);
@@ -85,7 +87,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   const CorpusBatches data = open_data(settings);
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
-  const auto prediction = predict_evaluation(settings, model, *none, session.size(), threads);
+  const auto prediction = predict_evaluation(settings, model, *none, communicator, threads);
   const auto memory = predicted_memory(prediction, model, gather(communicator, process_anonymous_bytes()));
   refuse_if_over(settings, memory[session.rank()], session.local_size());
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <iostream>
 
-#include "comm/mpi_communicator.h"
+#include "launcher/ranks.h"
 #include "core/error.h"
 #include "core/random.h"
 #include "core/threads.h"
@@ -114,7 +114,8 @@ class Printer {
 
 void generate(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes) {
   const bool speaks = session.rank() == 0;
-  MpiCommunicator communicator(session);
+  const auto ranks = connect_ranks(session, kTimeoutSeconds);
+  auto& communicator = *ranks;
   set_compute_threads(threads_of({}, session.local_size()));
 
   // model and prompt

@@ -6,7 +6,7 @@
 #include <chrono>
 #include <ostream>
 
-#include "comm/mpi_communicator.h"
+#include "launcher/ranks.h"
 #include "comm/thread_communicator.h"
 #include "core/data/random_batches.h"
 #include "core/error.h"
@@ -19,7 +19,6 @@
 #include "launcher/machine.h"
 #include "launcher/median.h"
 #include "launcher/prediction.h"
-#include "launcher/process_peak.h"
 
 namespace zerorun {
 namespace {
@@ -82,12 +81,14 @@ struct Trial {
   const RandomBatches& data;
   int64_t steps;
   int threads;
+  Readers readers;
 };
 
 Prediction predict(const Trial& trial, int64_t seq_len) {
   DryRunOptions options;
   options.ranks = trial.rung.ranks;
   options.threads = trial.threads;
+  options.readers = trial.readers;
   options.engine = engine_options_of(trial.rung);
   options.workload = {.micro_batch_size = trial.rung.micro_batch_size, .seq_len = seq_len, .steps = trial.steps};
   return dry_run(trial.model, trial.optimizer, options);
@@ -106,7 +107,7 @@ double median_of_warm(std::vector<double> seconds) {
 }
 
 // A rank's part. Collective over the rung's ranks.
-Measured measure(const Trial& trial, Communicator& communicator, const ProcessPeak& peak) {
+Measured measure(const Trial& trial, Communicator& communicator) {
   set_compute_threads(trial.threads);
   Measured measured;
   MemoryLedger ledger;
@@ -121,7 +122,7 @@ Measured measure(const Trial& trial, Communicator& communicator, const ProcessPe
       measured.last_loss = engine.train_step(batches, kLearningRate).loss;
       seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     }
-    measured.process_peak = peak.bytes();
+    measured.process_peak = process_anonymous_bytes() + shared_bytes();
   }
   measured.usage = ledger.usage();
   measured.seconds_per_step = median_of_warm(std::move(seconds));
@@ -131,7 +132,7 @@ Measured measure(const Trial& trial, Communicator& communicator, const ProcessPe
 // Who runs what: MPI's ranks, or threads.
 class Ranks {
  public:
-  explicit Ranks(MpiSession& session) : session_(session), mpi_(session) {}
+  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect_ranks(session, kTimeoutSeconds)) {}
 
   int sharded() const { return session_.size() > 1 ? session_.size() : kThreadRanks; }
   bool speaks() const { return session_.rank() == 0; }
@@ -140,20 +141,22 @@ class Ranks {
   int on_host(const Rung& rung) const { return over_mpi(rung) ? session_.local_size() : rung.ranks; }
   int in_process(const Rung& rung) const { return over_mpi(rung) ? 1 : rung.ranks; }
 
+  Readers readers(const Rung& rung) const { return over_mpi(rung) ? mpi_->readers() : Readers::owner; }
   // All ranks, where one of them says so.
   bool any(bool own) {
-    const auto all = gather(mpi_, static_cast<int>(own));
+    const auto all = gather(*mpi_, static_cast<int>(own));
     return std::ranges::any_of(all, [](int value) { return value != 0; });
   }
 
   // By rank of the rung; on rank 0 of the session at least.
   std::vector<Measured> run(const Trial& trial) {
-    const ProcessPeak peak;
     std::vector<Measured> all(trial.rung.ranks);
     if (over_mpi(trial.rung)) {
-      all = gather(mpi_, measure(trial, mpi_, peak));
+      all = gather(*mpi_, measure(trial, *mpi_));
     } else if (speaks()) {
-      run_ranks(trial.rung.ranks, [&](Communicator& rank) { all[rank.rank()] = measure(trial, rank, peak); });
+      run_ranks(trial.rung.ranks, [&](Communicator& rank) { all[rank.rank()] = measure(trial, rank); });
+      const auto peak = std::ranges::max(all, {}, &Measured::process_peak).process_peak;  // the last to look sees the others gone
+      for (auto& rank : all) rank.process_peak = peak;
     }
     any(false);  // the others wait
     return all;
@@ -161,7 +164,7 @@ class Ranks {
 
  private:
   MpiSession& session_;
-  MpiCommunicator mpi_;
+  const std::shared_ptr<Communicator> mpi_;
 };
 
 // Why the rung's ranks do not fit on this host; empty where they do.
@@ -174,11 +177,11 @@ std::string shortage(const RungResult& result, int processes) {
 
 RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& data, const LadderOptions& options, Ranks& ranks) {
   const auto optimizer = optimizer_of(rung);
-  const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung))};
+  const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung)), ranks.readers(rung)};
   RungResult result{.rung = rung, .memory = {}, .threads = trial.threads, .process_ranks = ranks.in_process(rung), .not_run = ""};
   const auto prediction = predict(trial, options.seq_len);
   result.memory = predicted_memory(prediction, model, {process_anonymous_bytes()}).front();
-  result.memory.process_peak.predicted += (result.process_ranks - 1) * result.memory.total.predicted;
+  result.memory.process_peak.predicted += (result.process_ranks - 1) * (result.memory.total.predicted + result.memory.arena.predicted);
   result.not_run = shortage(result, ranks.on_host(rung) / result.process_ranks);
   if (ranks.any(!result.not_run.empty())) {
     if (result.not_run.empty()) result.not_run = "another host has too little memory";

@@ -18,13 +18,14 @@ void plan(const CommandLine& line, std::ostream& out) {
   const Model model = make_model(settings);
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
-  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, line.ranks), windows);
+  const int local_ranks = (line.ranks + line.hosts - 1) / line.hosts;
+  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, local_ranks), line.hosts == 1 ? Readers::all : Readers::host, windows);
   const auto memory = predicted_memory(prediction, model, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction)) << '\n';
   } else {
-    out << fmt::format("{} parameters in {} units, stage {}, {} rank{}\n\n", model.parameter_count(), model.unit_count(),
-                       settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s")
+    out << fmt::format("{} parameters in {} units, stage {}, {} rank{} on {} host{}\n\n", model.parameter_count(), model.unit_count(),
+                       settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s", line.hosts, line.hosts == 1 ? "" : "s")
         << prediction_table(memory) << export_note(memory.front());
   }
   refuse_if_over_limit(settings, memory.front());

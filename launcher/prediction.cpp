@@ -64,11 +64,12 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
   return training.steps / training.eval_interval + extra_at_end;
 }
 
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows) {
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, Readers readers, int64_t validation_windows) {
   const auto& training = settings.training;
   DryRunOptions options;
   options.ranks = ranks;
   options.threads = threads;
+  options.readers = readers;
   options.engine = engine_options(settings, ranks);
   options.workload = {.micro_batch_size = training.micro_batch_size,
                       .seq_len = training.seq_len,
@@ -90,8 +91,9 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
     memory.padding.predicted = share_of_padding(memory, model, prediction.ranks);
     memory.total.predicted = prediction.memory.total_peak;
+    memory.arena.predicted = prediction.memory.arena_overhead;
     memory.process_baseline = baseline;
-    memory.process_peak.predicted = baseline + prediction.memory.total_peak + kLibraryFirstUse;
+    memory.process_peak.predicted = baseline + memory.total.predicted + memory.arena.predicted + kLibraryFirstUse;
     memory.process_peak_with_export = baseline + prediction.peak_to_the_end + kLibraryFirstUse;
     all.push_back(memory);
   }

@@ -13,11 +13,12 @@ namespace zerorun {
 
 // Anonymous memory that LibTorch takes at first use beside tensors: packing buffers of its matrix products, worker
 // threads, autograd. The baseline is taken after the dry run, which has loaded most of it. The middle of what
-// tests/bench/process_peak.py saw, 2 to 15 MiB over nine shapes on AVX-512 and AVX2; never what this run measures.
+// tests/bench/process_peak.py saw, 0 to 15 MiB over fourteen settings on AVX-512 and AVX2; never what this run measures.
 inline constexpr int64_t kLibraryFirstUse = int64_t{8} << 20;
 
-// Of one rank; every rank's is the same, since slices and batches are equal. `validation_windows` is 0 without a split.
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, int64_t validation_windows);
+// Of one rank; every rank's is the same, since slices and batches are equal. `readers`: as the communicator says.
+// `validation_windows` is 0 without a split.
+Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, Readers readers, int64_t validation_windows);
 
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);

@@ -22,6 +22,7 @@ struct RankMemory {
   std::array<ComparedBytes, kCategoryCount> categories{};  // by Category
   ComparedBytes padding;                                   // of parameters, gradients and optimizer: what alignment adds
   ComparedBytes total;                                     // of the device's categories, at one moment
+  ComparedBytes arena;                                     // what is resident beside them (MemoryUsage::arena_overhead)
   ComparedBytes process_peak;                              // anonymous memory and own windows
   int64_t process_baseline = 0;                            // of the process before the model: libraries and MPI
   int64_t process_peak_with_export = 0;                    // predicted, for what comes after the report; at least process_peak

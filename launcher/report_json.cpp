@@ -22,6 +22,7 @@ Json to_json(const RankMemory& memory, With with) {
           {"categories", categories},
           {"padding", to_json(memory.padding, with)},
           {"total", to_json(memory.total, with)},
+          {"arena", to_json(memory.arena, with)},
           {"process_peak", process}};
 }
 

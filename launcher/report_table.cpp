@@ -48,10 +48,11 @@ std::string rows(const RankMemory& memory, Column column) {
   text += "\n";
   for (int i = 0; i < kCategoryCount; ++i) {
     const ComparedBytes& bytes = memory.categories[i];
-    if (bytes.predicted != 0 || bytes.measured != 0) text += row(name_of(static_cast<Category>(i)), bytes, column);
+    const bool says_that_none = static_cast<Category>(i) == Category::gathered;
+    if (bytes.predicted != 0 || bytes.measured != 0 || says_that_none) text += row(name_of(static_cast<Category>(i)), bytes, column);
     if (static_cast<Category>(i) == Category::optimizer) text += row("incl. padding", memory.padding, column);
   }
-  text += row("total", memory.total, column);
+  text += row("total", memory.total, column) + row("arena", memory.arena, column);
   text += column == Column::predicted ? row("baseline", {memory.process_baseline, 0}, column) : measured_row("baseline", memory.process_baseline);
   return text + row("process peak", memory.process_peak, column);
 }
@@ -79,6 +80,7 @@ void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsa
   const auto unpadded = state_bytes(memory, &ComparedBytes::predicted) - memory.padding.predicted;
   memory.padding.measured = state_bytes(memory, &ComparedBytes::measured) - unpadded;
   memory.total.measured = usage.total_peak + unscoped.total_peak;
+  memory.arena.measured = usage.arena_overhead + unscoped.arena_overhead;
   memory.process_peak.measured = process_peak;
 }
 

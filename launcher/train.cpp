@@ -5,7 +5,6 @@
 #include <ostream>
 
 #include "comm/counting_communicator.h"
-#include "comm/mpi_communicator.h"
 #include "core/error.h"
 #include "core/threads.h"
 #include "launcher/agreement.h"
@@ -18,7 +17,7 @@
 #include "launcher/median.h"
 #include "launcher/pretrained.h"
 #include "launcher/prediction.h"
-#include "launcher/process_peak.h"
+#include "launcher/ranks.h"
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/run_folder.h"
@@ -90,12 +89,12 @@ StepMetrics run_step(const Run& run, int64_t step) {
 }
 
 // Fills in what was measured, from every rank. Collective.
-void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger, const ProcessPeak& peak) {
+void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger) {
   struct Measured {
     MemoryUsage usage, unscoped;
     int64_t process_peak;
   };
-  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), peak.bytes()});
+  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes()});
   for (size_t rank = 0; rank < all.size(); ++rank) fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
 }
 
@@ -120,8 +119,9 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   // settings
   check_backend(settings);
   const int micro_batches = micro_batches_of(settings, session.size());
-  MpiCommunicator mpi(session);
-  agree(mpi, settings);
+  std::string slower;
+  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds), &slower);
+  agree(*ranks, settings);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);
 
@@ -129,24 +129,25 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
   const auto pretrained = open_pretrained(settings);
-  const auto prediction = predict(settings, model, session.size(), threads, data.validation_windows());
+  const auto prediction = predict(settings, model, session.size(), threads, ranks->readers(), data.validation_windows());
   Report report{.version = version(),
                 .world_size = session.size(),
                 .stage = static_cast<int>(settings.zero_optimization.stage),
                 .device = "cpu",
                 .threads = threads,
                 .parameters = model.parameter_count(),
-                .memory = predicted_memory(prediction, model, gather(mpi, process_anonymous_bytes())),
+                .memory = predicted_memory(prediction, model, gather(*ranks, process_anonymous_bytes())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
   if (speaks) {
     out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
                        report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
         << prediction_table(report.memory) << export_note(report.memory.front()) << std::endl;
+    if (!slower.empty()) out << "note: " << slower << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
   refuse_if_over(settings, report.memory[session.rank()], session.local_size());
-  gather(mpi, 0);  // what a rank allocates next must not be missing from the host's memory when another looks
+  gather(*ranks, 0);  // what a rank allocates next must not be missing from the host's memory when another looks
   if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
 
   // the run folder is rank 0's
@@ -158,9 +159,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // units: declared, sharded, each slice filled where it lives
-  const ProcessPeak peak;
   MemoryLedger ledger;
-  CountingCommunicator communicator(mpi);
+  CountingCommunicator communicator(*ranks);
   const auto optimizer = make_optimizer(settings.optimizer);
   auto options = engine_options(settings, session.size());
   options.initial = pretrained.get();
@@ -195,7 +195,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // report
-  measure(report.memory, mpi, ledger, peak);
+  measure(report.memory, *ranks, ledger);
   measure(report.communication, communicator.traffic());
   if (speaks) {
     progress.finish();

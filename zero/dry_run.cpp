@@ -44,7 +44,7 @@ void with_threads(int threads, Body&& body) {
 Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptions& options) {
   const auto& workload = options.workload;
   MemoryLedger ledger;
-  SimulatedCommunicator simulated(options.rank, options.ranks);
+  SimulatedCommunicator simulated(options.rank, options.ranks, options.readers);
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;
@@ -72,7 +72,8 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   prediction.memory = ledger.usage();
   prediction.padding = engine.padding();
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
-  prediction.peak_to_the_end = ledger.usage().total_peak;
+  const auto to_the_end = ledger.usage();
+  prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
   return prediction;
 }
 

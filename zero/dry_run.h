@@ -25,6 +25,7 @@ struct DryRunOptions {
   int rank = 0;
   int ranks = 1;
   int threads = 1;  // of the rank: kernels allocate scratch per thread
+  Readers readers = Readers::owner;  // of registered memory; all: sharded parameters need no slots to be gathered in
   EngineOptions engine;
   Workload workload;
 };
@@ -34,7 +35,7 @@ struct Prediction {
   MemoryUsage memory;   // of the rank, peaks over steps and evaluations
   Traffic traffic;      // of the rank, over steps and evaluations
   int64_t padding = 0;  // elements of whole groups that hold no parameter
-  int64_t peak_to_the_end = 0;  // memory.total_peak, or what reading the parameters takes where that is more
+  int64_t peak_to_the_end = 0;  // total_peak and arena_overhead of memory, or what reading the parameters takes where that is more
 };
 
 // Throws Error(configuration) that names the operation where a unit uses one that LibTorch cannot run without data.

@@ -75,7 +75,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {
     const auto& group = *groups_.emplace_back(std::make_unique<ParamGroup>(declaration, communicator, ledger, group_options));
-    gathered.push_back(group.gathered_bytes());
+    gathered.push_back(group.gather_slot_bytes());
     gradients.push_back(group.gradient_slot_bytes());
     scratch_bytes = std::max(scratch_bytes, group.reduce_scratch_bytes());
   }
@@ -96,6 +96,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   ZR_CHECK(!options_.inference, "an engine for inference takes no training step");
   ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
            options_.micro_batches);
+  told_step_ = steps_ + 1;
   const int64_t tokens = total_targets(communicator_, micro_batches);
   const double per_token = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1)), scale = scaler_.scale();
 
@@ -107,6 +108,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   }
   ++steps_;
   gradient_scale_ = scale;
+  tell("gradient norm");
   for (const auto& group : groups_) group->share_gradients().wait();
   for (const auto& group : groups_) own.squared_norm += group->squared_gradient_norm();
   const StepSums sums = sum_over_ranks(communicator_, own);
@@ -161,6 +163,7 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
 
 // Starts what runs beside this visit, and waits for what it needs.
 void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place) {
+  tell("{} of {}", visit.backward ? "backward" : "forward", model_.unit(visit.unit).name());
   for (const int group : visit.open) {
     Slot slot = nullptr;
     for (size_t i = 0; i < schedule.gradients.size(); ++i) {
@@ -203,6 +206,7 @@ void Engine::finish(const Visit& visit, MicroBatchPlace place) {
 }
 
 void Engine::update(double lr, double gradient_scale) {
+  tell("update");
   const UpdateArguments arguments{++updates_, lr, gradient_scale};
   std::vector<Work> publishing;
   for (auto& group : groups_) {

@@ -11,6 +11,8 @@
 // reduce_scatter at every stage; stage 0 sends all_gather P e_r then instead of the rest of its all_reduce, and stage 1
 // keeps 1/N of the gradients.
 #pragma once
+#include <fmt/format.h>
+
 #include <functional>
 #include <memory>
 #include <span>
@@ -91,6 +93,11 @@ class Engine {
     Carry inputs, outputs;
   };
 
+  // To the other ranks, with the step.
+  template <typename... Words>
+  void tell(fmt::format_string<Words...> format, Words&&... words) {
+    communicator_.tell(Activity(fmt::format("{}, step {}", fmt::format(format, std::forward<Words>(words)...), told_step_)));
+  }
   void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place);
   std::vector<at::Tensor> weights_of(int unit) const;
   void finish(const Visit& visit, MicroBatchPlace place);
@@ -116,6 +123,7 @@ class Engine {
   LossScaler scaler_;
   double gradient_scale_ = 1;  // of the gradients that the last step left
   int64_t steps_ = 0;          // trained
+  int64_t told_step_ = 0;      // under way
   int64_t updates_ = 0;        // of them, not skipped
 };
 

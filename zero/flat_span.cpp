@@ -58,11 +58,11 @@ void add(Span part, Span sum) {
     float part_block[kFlatBlock], sum_block[kFlatBlock];
     const float* addend = read_block(part, begin, count, part_block);
     if (sum.dtype == at::kFloat) {
-      kernels::add(static_cast<float*>(sum.data) + begin, addend, count);
+      kernels::flat_kernels().add(static_cast<float*>(sum.data) + begin, addend, count);
       return;
     }
     read_block(sum, begin, count, sum_block);
-    kernels::add(sum_block, addend, count);
+    kernels::flat_kernels().add(sum_block, addend, count);
     write_block(sum_block, sum, begin, count);
   });
 }
@@ -84,7 +84,7 @@ double sum_of_squares(Span values) {
   std::vector<double> blocks(blocks_of(values.count));
   for_each_block(values.count, [&](int64_t begin, int64_t count) {
     float block[kFlatBlock];
-    blocks[begin / kFlatBlock] = kernels::sum_of_squares(read_block(values, begin, count, block), count);
+    blocks[begin / kFlatBlock] = kernels::flat_kernels().sum_of_squares(read_block(values, begin, count, block), count);
   });
   double sum = 0;
   for (const double block : blocks) sum += block;

@@ -13,23 +13,29 @@ namespace {
 
 constexpr int64_t kElementsPerTask = 1 << 15;
 
+// Runs part(begin, end, decays) over the slice, in parallel, where it has memory.
+template <typename Part>
+void for_each_part(const FlatSlice& slice, Part&& part) {
+  if (!slice.parameter) return;
+  const auto run = [&](int64_t first, int64_t last, bool decays) {
+    at::parallel_for(first, last, kElementsPerTask, [&](int64_t begin, int64_t end) { part(begin, end, decays); });
+  };
+  run(0, slice.decay_count, true);
+  run(slice.decay_count, slice.count, false);
+}
+
 // Runs kernel(begin, gradient, count, decays) over blocks of the slice, whose gradients are handed in as fp32, and rounds the
 // parameters that it leaves.
 template <typename Kernel>
 void for_each_block(const FlatSlice& slice, Kernel&& kernel) {
-  if (!slice.parameter) return;
-  const auto part = [&](int64_t first, int64_t last, bool decays) {
-    at::parallel_for(first, last, kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
-      float block[kFlatBlock];
-      for (int64_t begin = task_begin; begin < task_end; begin += kFlatBlock) {
-        const int64_t count = std::min(kFlatBlock, task_end - begin);
-        kernel(begin, read_block(slice.gradient, begin, count, block), count, decays);
-        if (slice.rounded.data) write_block(slice.parameter + begin, slice.rounded, begin, count);
-      }
-    });
-  };
-  part(0, slice.decay_count, true);
-  part(slice.decay_count, slice.count, false);
+  for_each_part(slice, [&](int64_t part_begin, int64_t part_end, bool decays) {
+    float block[kFlatBlock];
+    for (int64_t begin = part_begin; begin < part_end; begin += kFlatBlock) {
+      const int64_t count = std::min(kFlatBlock, part_end - begin);
+      kernel(begin, read_block(slice.gradient, begin, count, block), count, decays);
+      if (slice.rounded.data) write_block(slice.parameter + begin, slice.rounded, begin, count);
+    }
+  });
 }
 
 class AdamW final : public Optimizer {
@@ -41,7 +47,7 @@ class AdamW final : public Optimizer {
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
     const double step = static_cast<double>(arguments.step);
     const double correction1 = 1 - std::pow(options_.beta1, step), correction2 = 1 - std::pow(options_.beta2, step);
-    for_each_block(slice, [&](int64_t begin, const float* gradient, int64_t count, bool decays) {
+    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
       const kernels::AdamWFactors factors{
           .gradient_scale = static_cast<float>(arguments.gradient_scale),
           .decay = static_cast<float>(decays ? 1 - arguments.lr * options_.weight_decay : 1),
@@ -53,7 +59,7 @@ class AdamW final : public Optimizer {
           .inverse_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
           .eps = static_cast<float>(options_.eps),
       };
-      kernels::adamw(slice.parameter + begin, gradient, slice.state[0] + begin, slice.state[1] + begin, count, factors);
+      kernels::flat_kernels().adamw(slice, begin, end, factors);
     });
   }
 
@@ -76,9 +82,9 @@ class Sgd final : public Optimizer {
           .momentum = static_cast<float>(options_.momentum),
       };
       if (state_count() == 0) {
-        kernels::sgd(slice.parameter + begin, gradient, count, factors);
+        kernels::flat_kernels().sgd(slice.parameter + begin, gradient, count, factors);
       } else {
-        kernels::sgd_momentum(slice.parameter + begin, gradient, slice.state[0] + begin, count, factors);
+        kernels::flat_kernels().sgd_momentum(slice.parameter + begin, gradient, slice.state[0] + begin, count, factors);
       }
     });
   }

@@ -2,11 +2,10 @@
 // passed in, so that it can be repeated or deferred exactly. The bits do not depend on where a slice begins or on the
 // instruction set: no contraction, no reduction, correctly rounded operations only.
 #pragma once
-#include <array>
 #include <cstdint>
 #include <memory>
 
-#include "comm/communicator.h"
+#include "zero/flat_slice.h"
 
 namespace zerorun {
 
@@ -14,18 +13,6 @@ struct UpdateArguments {
   int64_t step = 1;           // 1 for the first update
   double lr = 0;
   double gradient_scale = 1;  // the clip factor over the loss scale
-};
-
-inline constexpr int kMaxOptimizerStates = 2;
-
-// A stretch of a group's flat buffer. Pointers are null on the meta device; then nothing happens.
-struct FlatSlice {
-  float* parameter = nullptr;  // the master, where parameters are not fp32
-  Span gradient = {};             // in any dtype
-  Span rounded = {};              // of the parameters, in the dtype that is computed with; no data where that is fp32
-  std::array<float*, kMaxOptimizerStates> state{};
-  int64_t count = 0;
-  int64_t decay_count = 0;  // the first decay_count elements decay
 };
 
 class Optimizer {
@@ -37,7 +24,8 @@ class Optimizer {
 };
 
 // Decoupled weight decay (Loshchilov and Hutter 2019): p *= 1 - lr wd; m, v as in Adam;
-// p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). 8 bytes of state and 28 bytes of traffic per parameter.
+// p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps). 8 bytes of state, one pass over memory: 28 bytes
+// of traffic per parameter in fp32, and also with gradients and parameters in bf16.
 struct AdamWOptions {
   double beta1 = 0.9;
   double beta2 = 0.95;

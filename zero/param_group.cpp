@@ -18,6 +18,11 @@ constexpr int64_t kElementsPerTask = 1 << 14;
 constexpr int64_t kFillBlock = 4096;
 constexpr int64_t kSourceBlock = 1 << 16;
 
+at::Tensor touched(at::Tensor buffer) {
+  if (!buffer.is_meta()) std::memset(buffer.data_ptr(), 0, buffer.nbytes());
+  return buffer;
+}
+
 void* data_of(const at::Tensor& tensor) { return tensor.is_meta() ? nullptr : tensor.data_ptr(); }
 
 at::Tensor registered(Communicator& communicator, int64_t count, at::ScalarType dtype) {
@@ -38,43 +43,44 @@ void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t coun
 
 }  // namespace
 
-at::Tensor allocate_touched(Communicator& communicator, int64_t bytes) {
-  auto buffer = communicator.allocate(bytes);
-  if (!buffer.is_meta()) std::memset(buffer.data_ptr(), 0, buffer.nbytes());
-  return buffer;
-}
+at::Tensor allocate_touched(Communicator& communicator, int64_t bytes) { return touched(communicator.allocate(bytes)); }
 
 ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger,
                        const ParamGroupOptions& options)
     : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
   ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
            "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
-  const auto& [sharding, precision, device, seed, state_count, initial, inference] = options;
-  const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
-  {
-    const MemoryScope scope(ledger, Category::parameters);
-    parameters_ = registered(communicator, resident(sharding.parameters), precision.parameters);
-  }
-  if (trainable()) {
-    const MemoryScope scope(ledger, Category::gradients);
-    gradients_ = registered(communicator, resident(sharding.gradients), precision.gradients);
-  }
-  if (trainable()) {
-    const MemoryScope scope(ledger, Category::optimizer);
-    const auto state = [&] { return at::zeros({resident(sharding.optimizer)}, parameters_.options().dtype(at::kFloat)); };
-    master_ = precision.has_master() ? state() : parameters_;
-    for (int i = 0; i < state_count; ++i) states_.push_back(state());
-  }
+  allocate(ledger);
   create_views();
   const MemoryScope scope(ledger, Category::host);  // what initial values are made in
   initialise();
+}
+
+void ParamGroup::allocate(MemoryLedger& ledger) {
+  const auto& sharding = options_.sharding;
+  const auto& precision = options_.precision;
+  const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
+  {
+    const MemoryScope scope(ledger, Category::parameters);
+    parameters_ = sharding.parameters ? touched(communicator_.allocate_slice(layout_.slice_count() * precision.parameter_bytes(), side_by_side_)).view(precision.parameters)
+                                      : registered(communicator_, layout_.padded_count(), precision.parameters);
+  }
+  if (!trainable()) return;
+  {
+    const MemoryScope scope(ledger, Category::gradients);
+    gradients_ = registered(communicator_, resident(sharding.gradients), precision.gradients);
+  }
+  const MemoryScope scope(ledger, Category::optimizer);
+  const auto state = [&] { return at::zeros({resident(sharding.optimizer)}, parameters_.options().dtype(at::kFloat)); };
+  master_ = precision.has_master() ? state() : parameters_;
+  for (int i = 0; i < options_.optimizer_states; ++i) states_.push_back(state());
 }
 
 // The weights are made once over storages that own nothing. set_() gives each its own version counter: a refill behind a
 // tensor that autograd saved is then no in-place change of it.
 void ParamGroup::create_views() {
   const auto make_storage = [&] {
-    return at::Storage(at::Storage::use_byte_size_t(), static_cast<size_t>(gathered_bytes()), at::DataPtr(nullptr, options_.device),
+    return at::Storage(at::Storage::use_byte_size_t(), static_cast<size_t>(flat_bytes()), at::DataPtr(nullptr, options_.device),
                        c10::GetAllocator(options_.device.type()), /*resizable=*/true);  // set_() on meta asks for it
   };
   weight_storage_ = make_storage();
@@ -131,6 +137,7 @@ void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
 }
 
 Work ParamGroup::gather(Slot slot) {
+  if (shares_slices()) slot = side_by_side_;
   point(weight_storage_, slot);
   return communicator_.all_gather(whole(parameters_), {slot, layout_.padded_count(), options_.precision.parameters});
 }
@@ -141,7 +148,7 @@ bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients
 
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
 void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place) {
-  const int64_t lead = uses_gradient_slot() ? gradient_slot_bytes() - gathered_bytes() : 0;
+  const int64_t lead = uses_gradient_slot() ? gradient_slot_bytes() - flat_bytes() : 0;
   gradient_slot_ = uses_gradient_slot() ? slot : data_of(gradients_);
   auto* written = gradient_slot_ ? static_cast<char*>(gradient_slot_) + lead : nullptr;
   point(gradient_storage_, written);
@@ -170,7 +177,7 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
 Span ParamGroup::unsummed_gradient() {
   const Span sent{gradient_slot_, layout_.padded_count(), options_.precision.gradients};
   if (uses_gradient_slot() && gradient_slot_) {
-    auto* written = static_cast<char*>(gradient_slot_) + gradient_slot_bytes() - gathered_bytes();
+    auto* written = static_cast<char*>(gradient_slot_) + gradient_slot_bytes() - flat_bytes();
     convert_in_place({written, sent.count, options_.precision.parameters}, sent);
   }
   return sent;

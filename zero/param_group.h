@@ -52,13 +52,15 @@ class ParamGroup {
   const ParameterGroup& declaration() const { return declaration_; }
   const GroupLayout& layout() const { return layout_; }
   bool trainable() const { return declaration_.trainable && !options_.inference; }
-  int64_t gathered_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
+  // Of the slot that gather() needs: nothing where slices lie side by side in memory that ranks share.
+  int64_t gather_slot_bytes() const { return shares_slices() ? 0 : flat_bytes(); }
   int64_t gradient_slot_bytes() const { return layout_.padded_count() * options_.precision.gradient_slot_bytes(); }
   int64_t reduce_scratch_bytes() const;
   // Leaves that require grad, unless they are frozen. Readable between gather (or always, if resident) and reshard.
   const at::Tensor& weight(int parameter) const { return weights_[parameter]; }
 
-  // Collective: starts the all-gather of the slices into `slot` and lets the weights point there. Sends (N-1) slices.
+  // Collective: starts the all-gather of the slices into `slot`, or to where they lie together, and lets the weights point there. Sends
+  // (N-1) slices.
   Work gather(Slot slot);
   void reshard();
 
@@ -84,9 +86,12 @@ class ParamGroup {
   at::Tensor read_whole(Content content) const;
 
  private:
+  void allocate(MemoryLedger& ledger);
   void create_views();
   void initialise();
   bool uses_gradient_slot() const;
+  bool shares_slices() const { return options_.sharding.parameters && communicator_.readers() == Readers::all; }
+  int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   void fill_parameters(const at::Tensor& flat, bool sharded) const;
   Span whole(const at::Tensor& resident) const;
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
@@ -100,6 +105,7 @@ class ParamGroup {
   ParamGroupOptions options_;
   GroupLayout layout_;
   at::Tensor parameters_;           // flat, whole or own slice
+  void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory
   at::Tensor master_;               // fp32, what the optimizer updates; the parameters themselves where they are fp32
   at::Tensor gradients_;            // flat, whole or own slice
   std::vector<at::Tensor> states_;  // flat, whole or own slice

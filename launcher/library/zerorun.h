@@ -4,7 +4,7 @@
 // A program calls install_counting_allocators() first thing in main, so that the memory ledger counts; makes a Model (one of
 // the families, or a chain of its own units), an Optimizer, and on every rank a Communicator, a MemoryLedger and an Engine;
 // then each rank calls engine.train_step with its batches inside a MemoryScope. dry_run predicts memory and traffic of that
-// without running it. Ranks are threads (run_ranks) or MPI processes (MpiSession, MpiCommunicator, also over a
+// without running it. Ranks are threads (run_ranks) or MPI processes (MpiSession and connect(), also over a
 // communicator of the caller's). HfFolder gives the weights that a run starts from (EngineOptions.initial); SafetensorsWriter and
 // hf_config_json write what Engine::for_each_parameter reads. torch::nn modules as units: zerorun/module_unit.h.
 //
@@ -13,6 +13,7 @@
 #pragma once
 
 #include "comm/communicator.h"
+#include "comm/connect.h"
 #include "comm/counting_communicator.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"

@@ -10,16 +10,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 exec </dev/null
 
 out=build/small_result
-peers=$HOME/.cache/zerorun/peers
 seeds=(1 2 3)
 stamp=$(date +%Y%m%d-%H%M%S)
 mkdir -p "$out"
 
-if [ ! -e "$peers/.complete" ]; then
-  python3 -m venv "$peers"
-  "$peers/bin/pip" install --quiet --disable-pip-version-check torch==2.11.0 numpy
-  touch "$peers/.complete"
-fi
+python=$(tests/bench/peers/install.sh)
 if [ ! -e "$out/text.txt" ]; then
   (cd "$out" && apt-get download -qq fortunes fortunes-min && for package in fortunes*.deb; do dpkg -x "$package" packages; done)
   python3 tests/bench/peers/make_text.py "$out/packages/usr/share/games/fortunes" "$out/text.txt" 1100000
@@ -32,7 +27,7 @@ for seed in "${seeds[@]}"; do
   run=small_result-$stamp-seed$seed
   mpirun -np 2 --oversubscribe --bind-to none "$program" tests/bench/small_result.yaml --set "data.train=$out/text.txt" \
     --set "run.name=$run" --set "run.dir=$out/$run" --set "run.seed=$seed" >&2
-  "$peers/bin/python" tests/bench/peers/small_gpt.py --data "$out/text.txt" --seed "$seed" --tied >"$out/$run/peer.json"
+  "$python" tests/bench/peers/small_gpt.py --data "$out/text.txt" --seed "$seed" --tied >"$out/$run/peer.json"
 done
 
 python3 - "$out/small_result-$stamp-seed" "${seeds[@]}" <<'PYTHON'

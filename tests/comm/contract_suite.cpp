@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <memory>
 #include <numeric>
 
 #include "comm/counting_communicator.h"
@@ -29,7 +31,42 @@ Backend counted(const Backend& backend) {
 
 namespace {
 
-using Bytes = std::vector<char>;
+// Whose buffers the tests' memory is, where a backend has it so: each is one that the communicator allocated.
+thread_local Communicator* allocating = nullptr;
+
+template <typename T>
+struct RankAllocator {
+  using value_type = T;
+  std::shared_ptr<std::map<void*, at::Tensor>> buffers = std::make_shared<std::map<void*, at::Tensor>>();
+
+  T* allocate(size_t count) {
+    const auto bytes = static_cast<int64_t>(count * sizeof(T));
+    if (!allocating) return static_cast<T*>(::operator new(count * sizeof(T)));
+    const at::Tensor buffer = allocating->allocate(bytes);
+    (*buffers)[buffer.data_ptr()] = buffer;
+    return static_cast<T*>(buffer.data_ptr());
+  }
+  void deallocate(T* data, size_t) {
+    if (buffers->erase(data) == 0) ::operator delete(data);
+  }
+  bool operator==(const RankAllocator& other) const { return buffers == other.buffers; }
+};
+
+using Bytes = std::vector<char, RankAllocator<char>>;
+
+}  // namespace
+
+Backend registered(const Backend& backend) {
+  return {"registered_" + backend.name, backend.size, [backend](const std::function<void(Communicator&)>& body) {
+            backend.run([&](Communicator& communicator) {
+              allocating = &communicator;
+              body(communicator);
+              allocating = nullptr;
+            });
+          }};
+}
+
+namespace {
 
 constexpr at::ScalarType kDtypes[] = {at::kFloat, at::kBFloat16};
 // Odd multiples of the layout's 64, less than that, and several rounds of pieces.

@@ -26,6 +26,8 @@ class CollectivesContract : public testing::TestWithParam<Backend> {};
 
 std::string name_of_instance(const testing::TestParamInfo<Backend>& info);
 
+// The same, with the memory of the tests in buffers of the communicator's.
+Backend registered(const Backend& backend);
 // The same, with every rank's communicator wrapped by a counting one.
 Backend counted(const Backend& backend);
 

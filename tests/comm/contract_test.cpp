@@ -1,13 +1,18 @@
-// The contract suite over ranks that are threads, over simulated ranks, and over both with counting in between.
+// The contract suite over ranks that are threads, with memory that they share as processes do, over simulated ranks, and over both with counting in between.
 #include "comm/simulated_communicator.h"
 #include "comm/thread_communicator.h"
 #include "tests/comm/contract_suite.h"
+#include "tests/comm/host_ranks.h"
 
 namespace zerorun::test {
 namespace {
 
 Backend threads(int size) {
   return {"threads", size, [size](const auto& body) { run_ranks(size, body); }};
+}
+
+Backend host(int size) {
+  return {"host", size, [size](const auto& body) { run_ranks_on_host(size, body); }};
 }
 
 Backend simulated(int size) {
@@ -22,6 +27,8 @@ Backend simulated(int size) {
 std::vector<Backend> backends_that_move_bytes() {
   std::vector<Backend> backends;
   for (int size = 1; size <= 5; ++size) backends.push_back(threads(size));
+  for (int size = 1; size <= 4; ++size) backends.push_back(registered(host(size)));
+  backends.push_back(host(3));
   backends.push_back(counted(threads(3)));
   return backends;
 }

@@ -6,6 +6,7 @@
 #include <exception>
 #include <numeric>
 
+#include "comm/connect.h"
 #include "comm/gather.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
@@ -16,10 +17,11 @@ namespace zerorun::test {
 namespace {
 
 // A test that throws on one rank would leave its peers waiting: all end.
-void run_on_this_rank(MpiSession& session, const std::function<void(Communicator&)>& body) {
+template <typename Connect>
+void run_on_this_rank(MpiSession& session, Connect connect, const std::function<void(Communicator&)>& body) {
   try {
-    MpiCommunicator communicator(session);
-    body(communicator);
+    const std::shared_ptr<Communicator> communicator = connect(session);
+    body(*communicator);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "rank %d: %s\n", session.rank(), error.what());
     session.abort(1);
@@ -30,12 +32,23 @@ void run_on_this_rank(MpiSession& session, const std::function<void(Communicator
 MpiSession* the_session = nullptr;
 
 std::vector<Backend> backends() {
-  const Backend mpi{"mpi", the_session->size(), [](const auto& body) { run_on_this_rank(*the_session, body); }};
-  return {mpi, counted(mpi)};
+  const Backend messages{"messages", the_session->size(), [](const auto& body) {
+                           run_on_this_rank(*the_session, [](auto& session) { return std::make_shared<MpiCommunicator>(session); }, body);
+                         }};
+  const Backend host{"host", the_session->size(), [](const auto& body) {
+                       run_on_this_rank(*the_session, [](auto& session) { return connect(session); }, body);
+                     }};
+  return {messages, counted(messages), host, registered(host)};
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, CollectivesContract, testing::ValuesIn(backends()), name_of_instance);
 INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(backends()), name_of_instance);
+
+TEST(Connect, RanksOfOneHostShareMemory) {
+  std::string note;
+  EXPECT_EQ(connect(*the_session, {}, &note)->readers(), Readers::all);
+  EXPECT_EQ(note, "");
+}
 
 TEST(MpiSession, KnowsTheRanksOfThisHost) {
   EXPECT_EQ(the_session->local_size(), the_session->size());
@@ -43,9 +56,11 @@ TEST(MpiSession, KnowsTheRanksOfThisHost) {
   EXPECT_FALSE(the_session->host().empty());
 }
 
-TEST(MpiCommunicator, TwoOfThemDoNotMixTheirMessages) {
-  run_on_this_rank(*the_session, [](Communicator& first) {
-    run_on_this_rank(*the_session, [&](Communicator& second) {
+TEST(Communicators, TwoOfThemDoNotMixTheirCollectives) {
+  const auto connected = [](auto& session) { return connect(session); };
+  const auto by_messages = [](auto& session) { return std::make_shared<MpiCommunicator>(session); };
+  run_on_this_rank(*the_session, connected, [&](Communicator& first) {
+    run_on_this_rank(*the_session, by_messages, [&](Communicator& second) {
       const int n = first.size();
       std::vector<int> mine = {first.rank(), 100 + first.rank()}, ones(n), hundreds(n);
       Work one = first.all_gather({&mine[0], 1, at::kInt}, {ones.data(), n, at::kInt});
@@ -60,7 +75,8 @@ TEST(MpiCommunicator, TwoOfThemDoNotMixTheirMessages) {
 
 // Once in a job's life: the claim outlives the question.
 TEST(MpiSession, OneRankOfAHostSpeaksForTheJob) {
-  run_on_this_rank(*the_session, [](Communicator& communicator) {
+  const auto connected = [](auto& session) { return connect(session); };
+  run_on_this_rank(*the_session, connected, [](Communicator& communicator) {
     const auto speaks = gather(communicator, static_cast<int>(the_session->claim_to_speak()));
     EXPECT_EQ(std::accumulate(speaks.begin(), speaks.end(), 0), 1);
     EXPECT_FALSE(the_session->claim_to_speak() && communicator.size() > 1);

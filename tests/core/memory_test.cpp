@@ -4,6 +4,12 @@
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
 #include <memory>
 #include <thread>
 
@@ -136,24 +142,118 @@ TEST(Memory, ATensorThatCannotBeHadIsAnErrorThatSaysHowLargeItWas) {
   }
 }
 
-std::atomic<int64_t> observed{0};
+constexpr int64_t kMebibyte = 1 << 20;
 
-TEST(Memory, ANewPeakIsReportedAtTheNextRelease) {
-  observed = 0;
-  observe_peaks([](int64_t peak) { observed = peak; });
-  { const auto large = bytes(int64_t{64} << 20); EXPECT_LT(observed, int64_t{64} << 20); }
-  observe_peaks(nullptr);
-  EXPECT_GE(observed, int64_t{64} << 20);
+int64_t page_faults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
 }
 
-TEST(Memory, ANewObserverHearsOfPeaksBelowThoseBeforeIt) {
-  { const auto larger = bytes(int64_t{64} << 20); }
-  observed = 0;
-  observe_peaks([](int64_t peak) { observed = peak; });
-  { const auto large = bytes(int64_t{32} << 20); }
-  observe_peaks(nullptr);
-  EXPECT_GE(observed, int64_t{32} << 20);
-  EXPECT_LT(observed, int64_t{64} << 20);
+int64_t resident_kilobytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:")) return std::stoll(line.substr(8));
+  }
+  throw std::runtime_error("no RssAnon in /proc/self/status");
+}
+
+TEST_P(MemoryOn, LargeBlocksReuseEachOthersPlaceInTheArena) {
+  const MemoryScope scope(ledger_, Category::activations);
+  for (int i = 0; i < 3; ++i) take(kMebibyte);
+  EXPECT_EQ(ledger_.usage().total_peak, kMebibyte);
+  EXPECT_EQ(ledger_.usage().arena_overhead, 64);  // the block's header
+}
+
+TEST_P(MemoryOn, GapsBetweenLargeBlocksAreOverhead) {
+  const MemoryScope scope(ledger_, Category::activations);
+  auto low = take(kMebibyte);
+  const auto high = take(kMebibyte);
+  low = at::Tensor();
+  const auto above = take(2 * kMebibyte);  // too wide for the gap below
+  EXPECT_EQ(ledger_.usage().total_peak, 3 * kMebibyte);
+  EXPECT_EQ(ledger_.usage().arena_overhead, kMebibyte + 3 * 64);
+}
+
+TEST_P(MemoryOn, SmallBlocksAndChargedBytesLieElsewhere) {
+  const MemoryScope scope(ledger_, Category::activations);
+  take(kMebibyte);
+  { const auto small = take(1000); }
+  ledger_.charge(Category::host, 5000);  // not the device's
+  EXPECT_EQ(ledger_.usage().arena_overhead, 64 + 1000);  // the small one at another moment than the large one
+  ledger_.charge(Category::host, -5000);
+}
+
+TEST(Memory, PagesOfFreedLargeBlocksAreThereForTheNext) {
+  MemoryLedger ledger;
+  const MemoryScope scope(ledger, Category::activations);
+  const auto use = [] {
+    for (int i = 0; i < 4; ++i) bytes(8 * kMebibyte).fill_(i);
+  };
+  use();
+  const int64_t before = page_faults();
+  use();
+  EXPECT_LT(page_faults() - before, 50);  // afresh it would be 8192 pages
+}
+
+TEST(Memory, TheArenasPagesGoBackToTheKernelWithTheLastOfLedgerAndBlocks) {
+  const int64_t before = resident_kilobytes();
+  at::Tensor tensor;
+  {
+    MemoryLedger ledger;
+    const MemoryScope scope(ledger, Category::activations);
+    bytes(64 * kMebibyte).fill_(1);
+    tensor = bytes(kMebibyte).fill_(2);
+  }
+  EXPECT_GT(resident_kilobytes() - before, 60 << 10);
+  EXPECT_EQ(tensor[kMebibyte - 1].item<uint8_t>(), 2);
+  tensor = at::Tensor();
+  EXPECT_LT(resident_kilobytes() - before, 8 << 10);
+}
+
+TEST(Memory, DataIsAlignedForVectors) {
+  for (const int64_t count : {1, 1000, 65535, 65536, 65537, 1 << 20}) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(bytes(count).data_ptr()) % 64, 0u) << count;
+  }
+}
+
+TEST(Memory, LedgersOfOneMomentHaveArenasApart) {
+  constexpr int kLedgers = 8;
+  MemoryLedger ledgers[kLedgers];
+  std::vector<at::Tensor> tensors;
+  for (int i = 0; i < kLedgers; ++i) {
+    const MemoryScope scope(ledgers[i], Category::activations);
+    tensors.push_back(bytes(3 * kMebibyte).fill_(i));
+  }
+  for (int i = 0; i < kLedgers; ++i) {
+    EXPECT_TRUE(tensors[i].eq(i).all().item<bool>()) << i;
+    EXPECT_EQ(ledgers[i].usage().arena_overhead, 64) << i;
+  }
+}
+
+// Takes tensors where the process may grow by 256 MiB, and exits with what the one that is too large says.
+void take_under_a_limit() {
+  std::ifstream statm("/proc/self/statm");
+  rlim_t pages = 0;
+  statm >> pages;
+  const rlim_t limit = pages * sysconf(_SC_PAGESIZE) + 256 * kMebibyte;
+  const rlimit both{limit, limit};
+  setrlimit(RLIMIT_AS, &both);
+  MemoryLedger ledger;
+  const MemoryScope scope(ledger, Category::activations);
+  const auto fits = bytes(128 * kMebibyte);
+  try {
+    bytes(512 * kMebibyte);
+  } catch (const Error& error) {
+    const auto another = bytes(64 * kMebibyte);  // what was refused took nothing
+    std::cerr << error.what() << ", overhead " << ledger.usage().arena_overhead;
+    std::exit(static_cast<int>(error.kind()));
+  }
+}
+
+TEST(MemoryDeathTest, ALimitOfTheAddressSpaceCountsWhatIsUsed) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(take_under_a_limit(), ::testing::ExitedWithCode(83), "no memory for a tensor of 536870912 bytes.*, overhead 128");
 }
 
 }  // namespace

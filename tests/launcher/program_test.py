@@ -1,9 +1,7 @@
 """The program as its users meet it: what it prints, leaves behind and returns. Usage: program_test.py ZERORUN MPIRUN [SUITE]"""
 import json
 import os
-import signal
 import subprocess
-import time
 import unittest
 
 from program import CONFIG, ENVIRONMENT, MPIRUN, WITHIN, ZERORUN, Program
@@ -105,7 +103,15 @@ class Planning(Program):
         status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--set", "data.train=nowhere.txt", "--set",
                                             "data.validation=null", "--set", "training.eval_interval=0", ranks=0)
         self.assertEqual(status, 0, err)
-        self.assertIn("gathered", out)
+        self.assertRegex(out, r"gathered +0 ")
+
+    def test_ranks_of_one_host_gather_nothing_and_those_of_two_a_slot(self):
+        def gathered(*arguments):
+            status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--json", *arguments, ranks=0)
+            self.assertEqual(status, 0, err)
+            return json.loads(out)["memory"][0]["categories"]["gathered"]["predicted"]
+        self.assertEqual(gathered(), 0)
+        self.assertGreater(gathered("--hosts", "2"), 0)
 
 
 class Reporting(Program):
@@ -228,70 +234,6 @@ class BadInput(Program):
         self.assertEqual(process.returncode, 81, process.stderr)
         self.assertEqual(process.stderr.count("zerorun: "), 1, process.stderr)
         self.assertIn("rank 1 read another configuration", process.stderr)
-
-
-class Interruption(Program):
-    @staticmethod
-    def catches(process, number):
-        try:
-            with open(f"/proc/{process}/status", encoding="utf-8") as status:
-                caught = next(line for line in status if line.startswith("SigCgt:"))
-        except OSError:
-            return False
-        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
-
-    LONG = ("train.yaml", "--set", "training.steps=100000", "--set", "training.eval_interval=0")
-
-    def test_sigint_to_a_single_process_ends_it_in_order(self):
-        process = self.start(*self.LONG, "--set", "training.micro_batch_size=12", ranks=0)
-        self.wait_for_step()
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=WITHIN)
-        self.assertEqual(process.returncode, 75, out + err)
-        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
-
-    def test_sigusr1_to_mpirun_ends_all_ranks_in_order(self):
-        process = self.start(*self.LONG)
-        self.wait_for_step()
-        process.send_signal(signal.SIGUSR1)
-        out, err = process.communicate(timeout=WITHIN)
-        self.assertEqual(process.returncode, 75, out + err)
-        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
-        self.wait_until_gone()
-
-    def test_ctrl_c_to_mpirun_leaves_nothing_behind(self):
-        process = self.start(*self.LONG)
-        self.wait_for_step()
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=WITHIN)
-        self.assertEqual(process.returncode, 1)
-        self.wait_until_gone()
-
-    def test_a_killed_mpirun_leaves_nothing_behind(self):
-        process = self.start(*self.LONG)
-        self.wait_for_step()
-        process.kill()
-        process.communicate(timeout=WITHIN)
-        self.wait_until_gone()
-
-    def test_sigusr1_before_the_first_step_ends_in_order(self):
-        process = self.start(*self.LONG)
-        for _ in range(1000):  # until both catch it: the ranks are at the start of MPI then, or in the dry run
-            if sum(self.catches(rank, signal.SIGUSR1) for rank in self.processes()) == 2:
-                break
-            time.sleep(0.005)
-        process.send_signal(signal.SIGUSR1)
-        out, err = process.communicate(timeout=WITHIN)
-        self.assertEqual(process.returncode, 75, out + err)
-        self.wait_until_gone()
-
-    def test_a_killed_rank_takes_the_others_down(self):
-        process = self.start(*self.LONG)
-        self.wait_for_step()
-        os.kill(int(self.processes()[-1]), signal.SIGKILL)
-        process.communicate(timeout=WITHIN)
-        self.assertEqual(process.returncode, 128 + signal.SIGKILL)
-        self.wait_until_gone()
 
 
 if __name__ == "__main__":

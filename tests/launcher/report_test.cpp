@@ -23,6 +23,7 @@ RankMemory rank_memory(int rank, int64_t bytes) {
   category(memory, Category::activations) = {2000, 1990};
   memory.padding = {640, 656};
   memory.total = {bytes + 2000, bytes + 1990};
+  memory.arena = {4096, 4032};
   memory.process_peak = {bytes + 70'000'000, bytes + 71'000'000};
   memory.process_baseline = 60'000'000;
   return memory;
@@ -55,13 +56,14 @@ TEST(Report, HasTheDocumentedKeysInTheirOrder) {
   EXPECT_THAT(keys_of(json), ElementsAre("version", "world_size", "stage", "device", "threads", "parameters", "memory",
                                          "communication", "steps"));
   const Json& rank = json["memory"][1];
-  EXPECT_THAT(keys_of(rank), ElementsAre("rank", "categories", "padding", "total", "process_peak"));
+  EXPECT_THAT(keys_of(rank), ElementsAre("rank", "categories", "padding", "total", "arena", "process_peak"));
   EXPECT_THAT(keys_of(rank["categories"]), ElementsAre("parameters", "gradients", "optimizer", "gathered", "communication",
                                                        "activations", "workspace", "unscoped", "host", "disk"));
   EXPECT_EQ(rank["rank"], 1);
   EXPECT_EQ(rank["categories"]["activations"], Json::parse(R"({"predicted": 2000, "measured": 1990})"));
   EXPECT_EQ(rank["padding"], Json::parse(R"({"predicted": 640, "measured": 656})"));
   EXPECT_EQ(rank["total"], Json::parse(R"({"predicted": 3147728, "measured": 3147718})"));
+  EXPECT_EQ(rank["arena"], Json::parse(R"({"predicted": 4096, "measured": 4032})"));
   EXPECT_EQ(rank["process_peak"], Json::parse(R"({"predicted": 73145728, "measured": 74145728, "baseline": 60000000})"));
   EXPECT_THAT(keys_of(json["communication"]), ElementsAre("all_gather", "reduce_scatter", "all_reduce", "control"));
   EXPECT_EQ(json["communication"]["all_gather"],
@@ -100,6 +102,7 @@ TEST(Report, TheTableShowsRankZeroAndTheWorstRank) {
   EXPECT_THAT(table, testing::Not(HasSubstr("memory of rank 2")));
   EXPECT_THAT(table, testing::ContainsRegex("parameters +1,048,576 +1.00 MiB +1,048,576 +1.00 MiB +0\n"));
   EXPECT_THAT(table, testing::ContainsRegex("padding +640 +640 B +656 +656 B +\\+16 \\(\\+2.5 %\\)\n"));
+  EXPECT_THAT(table, testing::ContainsRegex("arena +4,096 +4.00 KiB +4,032 +3.94 KiB +-64 \\(-1.6 %\\)\n"));
   EXPECT_THAT(table, testing::ContainsRegex("baseline +60,000,000 +57.22 MiB\n"));
   EXPECT_THAT(table, testing::ContainsRegex("activations +2,000 +1.95 KiB +1,990 +1.94 KiB +-10 \\(-0.5 %\\)\n"));
   EXPECT_THAT(table, testing::Not(HasSubstr("optimizer")));  // no bytes

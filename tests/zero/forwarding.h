@@ -16,6 +16,9 @@ class Forwarding : public Communicator {
   Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
   void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
   at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
+  at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override { return inner_.allocate_slice(slice_bytes, whole); }
+  Readers readers() const override { return inner_.readers(); }
+  void tell(const Activity& activity) override { inner_.tell(activity); }
   void abandon() noexcept override { inner_.abandon(); }
 
  protected:

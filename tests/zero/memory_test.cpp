@@ -1,7 +1,6 @@
 // Predicted against measured memory, to the byte, and both against the arithmetic of the stages.
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <array>
 #include <algorithm>
@@ -12,7 +11,7 @@
 #include "comm/thread_communicator.h"
 #include "core/threads.h"
 #include "core/error.h"
-#include "tests/zero/forwarding.h"
+#include "tests/comm/host_ranks.h"
 #include "tests/zero/world.h"
 #include "zero/dry_run.h"
 #include "zero/evaluation.h"
@@ -47,6 +46,7 @@ struct Case {
   bool llama = false;
   Precision precision = {};
   bool recompute = false;
+  bool on_one_host = false;
 };
 
 std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
@@ -56,7 +56,7 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
          (c.precision.has_master() || c.precision.converts_gradients()
               ? fmt::format("{}Sums{}", c10::toString(c.precision.parameters), c10::toString(c.precision.gradients))
               : "") +
-         (c.recompute ? "Recompute" : "");
+         (c.recompute ? "Recompute" : "") + (c.on_one_host ? "OnOneHost" : "");
 }
 
 // The same in every dtype, with and without recompute, for both families; some with several micro-batches.
@@ -94,6 +94,12 @@ std::vector<Case> all_cases() {
   for (const auto& precision : {Precision{}, {at::kBFloat16, at::kBFloat16}, {at::kHalf, at::kFloat}}) {
     for (const bool recompute : {false, true}) cases.push_back({kWideHead, 3, 2, 2, true, 1, false, /*llama=*/true, precision, recompute});
   }
+  for (const int ranks : {1, 2, 4}) {
+    for (int stage = 0; stage <= 3; ++stage) {
+      for (const bool llama : {false, true}) cases.push_back({0, stage, ranks, 1, !llama, 1 + 2 * llama, false, llama, {at::kBFloat16, at::kFloat}, llama, /*on_one_host=*/true});
+      cases.push_back({1, stage, ranks, 2, false, 1, false, false, {}, false, /*on_one_host=*/true});
+    }
+  }
   return cases;
 }
 
@@ -128,6 +134,7 @@ DryRunOptions options_of(const Case& c) {
   DryRunOptions options;
   options.ranks = c.ranks;
   options.threads = c.threads;
+  options.readers = c.on_one_host ? Readers::all : Readers::owner;
   options.engine.sharding = Sharding::of_stage(c.stage, c.micro_batches, c.strict);
   options.engine.micro_batches = c.micro_batches;
   options.engine.precision = c.precision;
@@ -141,7 +148,8 @@ MemoryUsage run(const Case& c, const Model& model, const Optimizer& optimizer, i
   const auto options = options_of(c);
   const auto& workload = options.workload;
   MemoryUsage measured;
-  run_ranks(c.ranks, [&](Communicator& inner) {
+  const auto run = c.on_one_host ? test::run_ranks_on_host : run_ranks;
+  run(c.ranks, [&](Communicator& inner) {
     set_compute_threads(c.threads);
     MemoryLedger ledger;
     Engine engine(model, inner, optimizer, ledger, options.engine);
@@ -170,6 +178,7 @@ TEST_P(Memory, PredictedIsMeasuredInEveryCategory) {
     EXPECT_EQ(predicted.memory.peak[category], measured.peak[category]) << name_of(static_cast<Category>(category));
   }
   EXPECT_EQ(predicted.memory.total_peak, measured.total_peak);
+  EXPECT_EQ(predicted.memory.arena_overhead, measured.arena_overhead);
   EXPECT_EQ(unscoped_usage().total_peak, 0);
 }
 
@@ -223,57 +232,6 @@ TEST(MemoryTruth, APredictionTakesNoMemoryOfTheModelsSize) {
   EXPECT_GT(model.parameter_count(), 170'000'000'000);
   EXPECT_GT(predicted.memory.total_peak, int64_t{16} * model.parameter_count() / 512);
   EXPECT_LT(process_status("VmHWM") - before, 64 << 10) << "kB";
-}
-
-// What malloc says is in use, beside the ledger, at every collective from start() on.
-class BesideMalloc final : public Forwarding {
- public:
-  BesideMalloc(Communicator& inner, const MemoryLedger& ledger) : Forwarding(inner), ledger_(ledger) {}
-  Work all_gather(Span slice, Span full) override {
-    compare();
-    return inner_.all_gather(slice, full);
-  }
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
-    compare();
-    return inner_.reduce_scatter(full, slice, scratch);
-  }
-  void start() { started_ = true; }
-  // Of malloc's bytes without those of the ledger.
-  int64_t spread() const { return highest_ - lowest_; }
-  int64_t largest_ledger() const { return largest_ledger_; }
-
- private:
-  void compare() {
-    if (!started_) return;
-    const auto info = mallinfo2();
-    const int64_t ledger = ledger_.usage().total_now;
-    const int64_t other = static_cast<int64_t>(info.uordblks + info.hblkhd) - ledger;
-    lowest_ = std::min(lowest_, other);
-    highest_ = std::max(highest_, other);
-    largest_ledger_ = std::max(largest_ledger_, ledger);
-  }
-
-  const MemoryLedger& ledger_;
-  bool started_ = false;
-  int64_t lowest_ = INT64_MAX, highest_ = 0, largest_ledger_ = 0;
-};
-
-TEST(MemoryTruth, MallocHasInUseWhatTheLedgerSays) {
-  const Model model = make_gpt2({.vocab_size = 4096, .hidden_size = 512, .num_hidden_layers = 6, .num_attention_heads = 8, .max_position_embeddings = 128});
-  const auto optimizer = make_adamw({});
-  run_ranks(1, [&](Communicator& inner) {
-    MemoryLedger ledger;
-    BesideMalloc communicator(inner, ledger);
-    Engine engine(model, communicator, *optimizer, ledger, {.sharding = Sharding::of_stage(3)});
-    const CountedBatches batches(4096, 128, 8);
-    for (int64_t step = 0; step < 3; ++step) {
-      const MemoryScope scope(ledger, Category::activations);
-      engine.train_step(std::array{batches.train(step, 0, 8)}, 1e-3);
-      communicator.start();  // matrix products have their packing buffers now
-    }
-    EXPECT_GT(communicator.largest_ledger(), 500 << 20);
-    EXPECT_LT(communicator.spread(), 1 << 20);  // blocks are rounded up to pages; autograd's nodes are no tensors
-  });
 }
 
 }  // namespace

@@ -49,6 +49,18 @@ TEST_P(OneTruth, StagesGiveTheSameBitsAtEveryNumberOfRanks) {
   }
 }
 
+TEST_P(OneTruth, RanksThatShareMemoryGiveTheSameBits) {
+  for (int ranks = 1; ranks <= 4; ++ranks) {
+    for (const int micro_batches : {1, 3}) {
+      auto test = make(0, ranks);
+      test.micro_batches = micro_batches;
+      const auto apart = train(test);
+      test.on_one_host = true;
+      for (test.stage = 0; test.stage <= 3; ++test.stage) EXPECT_EQ(first_difference(train(test), apart), "") << "stage " << test.stage << ", " << ranks << " ranks";
+    }
+  }
+}
+
 TEST_P(OneTruth, ThePrefetchDepthChangesNoBit) {
   const auto reference = train(make(3, 2));
   for (const int prefetch : {0, 2, 7}) {

@@ -11,6 +11,7 @@
 #include "core/random.h"
 #include "core/threads.h"
 #include "core/unit.h"
+#include "tests/comm/host_ranks.h"
 #include "zero/evaluation.h"
 
 namespace zerorun::testing {
@@ -119,7 +120,8 @@ std::unique_ptr<Optimizer> optimizer_of(const TrainingCase& test) {
 TrainingResult train(const TrainingCase& test) {
   const Model inner = model_of(test), model = test.wrap_unit ? wrapped(inner, test) : inner;
   TrainingResult result;
-  run_ranks(test.ranks, [&](Communicator& communicator) { run_rank(test, communicator, model, result); });
+  const auto run = test.on_one_host ? test::run_ranks_on_host : run_ranks;
+  run(test.ranks, [&](Communicator& communicator) { run_rank(test, communicator, model, result); });
   return result;
 }
 

@@ -69,6 +69,7 @@ struct TrainingCase {
   int prefetch = 1;
   int micro_batches = 1;
   bool strict = true;
+  bool on_one_host = false;  // ranks share memory as processes of one host do
   Precision precision = {};
   LossScaling loss_scaling = {};
   bool recompute = false;

@@ -1,0 +1,106 @@
+"""Runs that are stopped, killed or hang: how they end, and what they say. Usage: interruption_test.py ZERORUN MPIRUN"""
+import os
+import signal
+import time
+import unittest
+
+from program import WITHIN, Program
+
+
+class Interruption(Program):
+    @staticmethod
+    def catches(process, number):
+        try:
+            with open(f"/proc/{process}/status", encoding="utf-8") as status:
+                caught = next(line for line in status if line.startswith("SigCgt:"))
+        except OSError:
+            return False
+        return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+    LONG = ("train.yaml", "--set", "training.steps=100000", "--set", "training.eval_interval=0")
+
+    def test_sigint_to_a_single_process_ends_it_in_order(self):
+        process = self.start(*self.LONG, "--set", "training.micro_batch_size=12", ranks=0)
+        self.wait_for_step()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
+
+    def test_sigusr1_to_mpirun_ends_all_ranks_in_order(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
+        self.wait_until_gone()
+
+    def test_ctrl_c_to_mpirun_leaves_nothing_behind(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 1)
+        self.wait_until_gone()
+
+    def test_a_killed_mpirun_leaves_nothing_behind(self):
+        before = set(os.listdir("/dev/shm"))
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        process.kill()
+        process.communicate(timeout=WITHIN)
+        self.wait_until_gone()
+        status, out, err = self.run_program("train.yaml", "--set", "training.steps=1", "--set", "run.dir=next")
+        self.assertEqual(status, 0, out + err)
+        self.assertLessEqual(set(os.listdir("/dev/shm")), before)  # the next start has removed what was left
+
+    def test_sigusr1_before_the_first_step_ends_in_order(self):
+        process = self.start(*self.LONG)
+        for _ in range(1000):  # until both catch it: the ranks are at the start of MPI then, or in the dry run
+            if sum(self.catches(rank, signal.SIGUSR1) for rank in self.processes()) == 2:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGUSR1)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.wait_until_gone()
+
+    def test_a_killed_rank_takes_the_others_down(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        os.kill(int(self.processes()[-1]), signal.SIGKILL)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 128 + signal.SIGKILL)
+        self.wait_until_gone()
+
+    def rank_of(self, process):
+        with open(f"/proc/{process}/environ", "rb") as environment:
+            return int(dict(entry.split(b"=", 1) for entry in environment.read().split(b"\0") if b"=" in entry)[b"OMPI_COMM_WORLD_RANK"])
+
+    def test_a_killed_rank_is_named_with_what_it_did(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        victim = self.processes()[-1]
+        rank = self.rank_of(victim)
+        os.kill(int(victim), signal.SIGKILL)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 128 + signal.SIGKILL, out + err)
+        self.assertRegex(err, rf"zerorun: rank {rank} \(process {victim} on \S+\) was lost in .*, step \d+")
+        self.assertEqual(err.count("zerorun: "), 1, err)
+
+    def test_a_stopped_rank_is_named_when_the_others_have_waited_long_enough(self):
+        process = self.start(*self.LONG, "--set", "comm.timeout_seconds=3")
+        self.wait_for_step()
+        victim = self.processes()[-1]
+        rank = self.rank_of(victim)
+        os.kill(int(victim), signal.SIGSTOP)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 82, out + err)
+        self.assertRegex(err, rf"zerorun: rank {rank} \(process {victim} on \S+\) is stopped in .*, step \d+; rank {1 - rank} waits in \w+ of .* for 3 s")
+        self.assertEqual(err.count("zerorun: "), 1, err)
+        self.wait_until_gone()
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
