@@ -12,6 +12,7 @@
 #include "comm/buffers.h"
 #include "comm/gather.h"
 #include "comm/rank_sum.h"
+#include "comm/stream.h"
 #include "core/error.h"
 #include "core/memory.h"
 
@@ -28,7 +29,14 @@ int64_t in_pages(int64_t bytes) {
 void copy_bytes(const void* from, void* to, int64_t bytes) {
   if (from == to) return;
   at::parallel_for(0, bytes, kBytesPerTask, [&](int64_t begin, int64_t end) {
-    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, static_cast<size_t>(end - begin));
+    const auto* source = static_cast<const char*>(from) + begin;
+    auto* target = static_cast<char*>(to) + begin;
+    if (bytes < kStreamFrom) {
+      std::memcpy(target, source, static_cast<size_t>(end - begin));
+    } else {
+      stream(source, target, end - begin);
+      stream_end();
+    }
   });
 }
 

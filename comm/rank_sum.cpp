@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "comm/stream.h"
 #include "core/error.h"
 #include "core/ops/kernels/number.h"
 
@@ -9,7 +10,10 @@ namespace zerorun {
 namespace {
 
 // Accumulators of a block stay in the first-level cache.
-constexpr int64_t kBlock = 1024;
+constexpr int64_t kBlock = 256;
+
+// At a time, far apart: see stream().
+constexpr int64_t kPlaces = 4;
 
 using ops::narrow;
 using ops::widen;
@@ -26,20 +30,41 @@ ZR_INLINE void sum_two(const T* a, const T* b, int64_t count, T* sum) {
 
 template <typename T>
 ZR_INLINE void sum_block(std::span<const void* const> parts, int64_t begin, int64_t count, T* sum) {
-  decltype(widen(T{})) total[kBlock];
   const T* first = static_cast<const T*>(parts.front()) + begin;
+  if (parts.size() == 2) return sum_two(first, static_cast<const T*>(parts[1]) + begin, count, sum);
+  decltype(widen(T{})) total[kBlock];
   for (int64_t i = 0; i < count; ++i) total[i] = widen(first[i]);
   for (const void* data : parts.subspan(1)) {
     const T* part = static_cast<const T*>(data) + begin;
     for (int64_t i = 0; i < count; ++i) total[i] += widen(part[i]);
   }
-  for (int64_t i = 0; i < count; ++i) narrow(total[i], sum[begin + i]);
+  for (int64_t i = 0; i < count; ++i) narrow(total[i], sum[i]);
+}
+
+// Past the ends it does nothing.
+template <typename T>
+ZR_INLINE void prefetch(std::span<const void* const> parts, int64_t begin) {
+  constexpr int64_t kLine = 64;
+  for (const void* data : parts) {
+    const char* ahead = reinterpret_cast<const char*>(static_cast<const T*>(data) + begin);
+    for (int64_t byte = 0; byte < kBlock * static_cast<int64_t>(sizeof(T)); byte += kLine) __builtin_prefetch(ahead + byte);
+  }
 }
 
 template <typename T>
 ZR_INLINE void sum_all(std::span<const void* const> parts, int64_t count, T* sum) {
-  if (parts.size() == 2) return sum_two(static_cast<const T*>(parts[0]), static_cast<const T*>(parts[1]), count, sum);
-  for (int64_t begin = 0; begin < count; begin += kBlock) sum_block(parts, begin, std::min(kBlock, count - begin), sum);
+  const bool streams = count * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
+  const int64_t places = streams ? kPlaces : 1, stride = count / places / kBlock * kBlock;
+  alignas(64) T block[kBlock];
+  for (int64_t i = 0; i < stride; i += kBlock) {
+    for (int64_t begin = i; begin < places * stride; begin += stride) {
+      prefetch<T>(parts, begin + 2 * kBlock);
+      sum_block(parts, begin, kBlock, streams ? block : sum + begin);
+      if (streams) stream(block, sum + begin, sizeof block);
+    }
+  }
+  for (int64_t begin = places * stride; begin < count; begin += kBlock) sum_block(parts, begin, std::min(kBlock, count - begin), sum + begin);
+  if (streams) stream_end();
 }
 
 ZR_FOR_EACH_CPU

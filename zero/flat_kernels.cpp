@@ -104,14 +104,14 @@ ZR_INLINE double sum_of_squares_array(const float* values, int64_t count) {
   }
 ZR_FLAT_KERNELS(baseline, )
 ZR_FLAT_KERNELS(avx2, __attribute__((target("avx2"))))
-ZR_FLAT_KERNELS(avx512, __attribute__((target("avx512f"))))
+ZR_FLAT_KERNELS(avx512, __attribute__((target("arch=x86-64-v4"))))
 #undef ZR_FLAT_KERNELS
 
 }  // namespace
 
 bool machine_has(InstructionSet set) {
   switch (set) {
-    case InstructionSet::avx512: return __builtin_cpu_supports("avx512f");
+    case InstructionSet::avx512: return __builtin_cpu_supports("x86-64-v4");
     case InstructionSet::avx2: return __builtin_cpu_supports("avx2");
     default: return true;
   }

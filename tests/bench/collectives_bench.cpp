@@ -1,7 +1,7 @@
 // What collectives of MPI ranks take: one JSON line per collective, dtype and size from rank 0. For tests/bench/collectives.py.
 //   mpirun -np 2 collectives_bench [--repeats N] [--bytes S,S,...]
-// S: bytes of a rank's slice in fp32; bf16 has as many elements and half the bytes. A time is the slowest rank's, from a moment at which all are
-// there. The gather copies from a slice that lies apart; both spans come from Communicator::allocate. What arrives is checked, once.
+// S: bytes of the whole in fp32, a slice of which is a rank's; bf16 has as many elements and half the bytes. A time is the slowest rank's, from a moment at which all are
+// there. A gather copies, from a slice that lies apart or in place; both spans come from Communicator::allocate. What arrives is checked, once.
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
@@ -79,15 +79,16 @@ void print(Communicator& communicator, const char* collective, const Buffers& bu
   std::sort(seconds.begin(), seconds.end());
   const char* dtype = buffers.slice.scalar_type() == at::kFloat ? "fp32" : "bf16";
   fmt::print("{{\"collective\": \"{}\", \"dtype\": \"{}\", \"bytes\": {}, \"best\": {:.9f}, \"median\": {:.9f}}}\n", collective, dtype,
-             buffers.slice.nbytes(), seconds.front(), seconds[seconds.size() / 2]);
+             buffers.full.nbytes(), seconds.front(), seconds[seconds.size() / 2]);
   std::fflush(stdout);
 }
 
 void measure(Communicator& communicator, int64_t count, at::ScalarType dtype, int repeats) {
   const Buffers buffers(communicator, count, dtype);
+  const auto whole = span_of(buffers.full);
   const auto last = buffers.full.narrow(0, count * (communicator.size() - 1), count);
-  const auto reduce = [&] { return communicator.reduce_scatter(span_of(buffers.full), span_of(buffers.slice), span_of(buffers.scratch)); };
-  const auto copy = [&] { return communicator.all_gather(span_of(buffers.slice), span_of(buffers.full)); };
+  const auto reduce = [&] { return communicator.reduce_scatter(whole, span_of(buffers.slice), span_of(buffers.scratch)); };
+  const auto copy = [&] { return communicator.all_gather(span_of(buffers.slice), whole); };
   reduce().wait();
   const auto ranks = static_cast<float>(communicator.size());
   expect(buffers.slice, ranks * (ranks + 1) / 2, "reduce_scatter");
@@ -96,6 +97,8 @@ void measure(Communicator& communicator, int64_t count, at::ScalarType dtype, in
   copy().wait();
   expect(last, ranks, "all_gather");
   print(communicator, "all_gather", buffers, time_of(communicator, repeats, copy));
+  const auto copy_in_place = [&] { return communicator.all_gather(whole.slice(communicator.rank(), communicator.size()), whole); };
+  print(communicator, "all_gather in place", buffers, time_of(communicator, repeats, copy_in_place));
   gather(communicator, 0);  // nobody frees what others may still read
 }
 
@@ -109,7 +112,7 @@ int bench(int argc, char** argv) {
   const auto connected = connect(session);
   Communicator& communicator = *connected;
   for (const int64_t bytes : options.bytes) {
-    for (const auto dtype : {at::kFloat, at::kBFloat16}) measure(communicator, bytes / 4, dtype, options.repeats);
+    for (const auto dtype : {at::kFloat, at::kBFloat16}) measure(communicator, bytes / 4 / communicator.size(), dtype, options.repeats);
   }
   return 0;
 }

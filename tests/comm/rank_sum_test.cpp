@@ -64,5 +64,27 @@ TEST(RankSum, HasNoSumOfIntegers) {
   EXPECT_THROW(rank_sum(std::vector<const void*>{&value}, {&value, 1, at::kLong}), Error);
 }
 
+// What is written past the caches begins and ends anywhere.
+TEST(RankSum, LongSumsAreTheShortOnesOneAfterTheOther) {
+  const int64_t count = (1 << 19) + 1077;
+  std::vector<c10::BFloat16> parts[3];
+  for (int part = 0; part < 3; ++part) {
+    for (int64_t i = 0; i < count + 1; ++i) parts[part].push_back(static_cast<float>((i * (part + 3)) % 1013) / 7.0f);
+  }
+  for (const size_t ranks : {2u, 3u}) {
+    const auto from = [&](int64_t begin) {
+      std::vector<const void*> pointers;
+      for (size_t r = 0; r < ranks; ++r) pointers.push_back(parts[r].data() + begin);
+      return pointers;
+    };
+    std::vector<c10::BFloat16> whole(static_cast<size_t>(count)), pieces(static_cast<size_t>(count));
+    rank_sum(from(1), {whole.data(), count, at::kBFloat16});
+    for (int64_t begin = 0; begin < count; begin += 1001) {
+      rank_sum(from(1 + begin), {pieces.data() + begin, std::min<int64_t>(1001, count - begin), at::kBFloat16});
+    }
+    for (int64_t i = 0; i < count; ++i) ASSERT_EQ(whole[i].x, pieces[i].x) << i;
+  }
+}
+
 }  // namespace
 }  // namespace zerorun

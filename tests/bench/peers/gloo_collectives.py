@@ -27,8 +27,8 @@ def time_of(repeats, collective):
     return seconds
 
 
-def line(collective, dtype, piece, seconds):
-    return {"collective": collective, "dtype": dtype, "bytes": piece.numel() * piece.element_size(), "best": min(seconds),
+def line(collective, dtype, full, seconds):
+    return {"collective": collective, "dtype": dtype, "bytes": full.numel() * full.element_size(), "best": min(seconds),
             "median": statistics.median(seconds)}
 
 
@@ -44,11 +44,13 @@ def measure(count, dtype, repeats):
 
     reduce()
     assert (piece == rank.WORLD * (rank.WORLD + 1) / 2).all()
-    yield line("reduce_scatter", dtype, piece, time_of(repeats, reduce))
+    yield line("reduce_scatter", dtype, full, time_of(repeats, reduce))
     piece.fill_(rank.RANK + 1)
     gather()
     assert (full[-count:] == rank.WORLD).all()
-    yield line("all_gather", dtype, piece, time_of(repeats, gather))
+    yield line("all_gather", dtype, full, time_of(repeats, gather))
+    own = full[rank.RANK * count:][:count]
+    yield line("all_gather in place", dtype, full, time_of(repeats, lambda: dist.all_gather_into_tensor(full, own)))
 
 
 def main():
@@ -60,7 +62,7 @@ def main():
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
     lines = [found for size in arguments.bytes.split(",") for dtype in ("fp32", "bf16")
-             for found in measure(int(size) // 4, dtype, arguments.repeats)]
+             for found in measure(int(size) // 4 // rank.WORLD, dtype, arguments.repeats)]
     if rank.RANK == 0:
         pathlib.Path(arguments.out).write_text("".join(json.dumps(found) + "\n" for found in lines), encoding="utf-8")
     dist.destroy_process_group()
