@@ -46,6 +46,10 @@ class Work {
   std::function<void()> wait_;
 };
 
+// What is done with each block of a sum while it is at hand: `values` are its elements from `begin` on. On any thread, blocks in any order.
+using OnBlock = std::function<void(int64_t begin, Span values)>;
+inline constexpr int64_t kSumBlock = 256;  // elements; blocks begin at multiples, the last may be shorter
+
 // Who reads in place what allocate() gives a rank: nobody else, the ranks of its host, or all, who then sit on one.
 enum class Readers { owner, host, all };
 
@@ -61,8 +65,8 @@ class Communicator {
 
   // `slice` becomes the sum over ranks of their full.slice(rank()). In place when `slice` is full.slice(rank()); the rest of
   // `full` is unspecified afterwards. `scratch` has reduce_scratch_bytes(...) bytes; it is in use until the next collective
-  // of this communicator is done.
-  virtual Work reduce_scatter(Span full, Span slice, Span scratch) = 0;
+  // of this communicator is done. `on_block`, where there is one, gets each block of `slice` once, before wait() returns.
+  virtual Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block = {}) = 0;
 
   // `full` becomes the sum over ranks of their `full`, as a reduce-scatter and an all-gather in place.
   virtual Work all_reduce(Span full, Span scratch) = 0;

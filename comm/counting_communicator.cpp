@@ -88,9 +88,9 @@ Work CountingCommunicator::all_gather(Span slice, Span full) {
   return count(&Traffic::all_gather, (size() - 1) * slice.bytes(), [&] { return inner_.all_gather(slice, full); });
 }
 
-Work CountingCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+Work CountingCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
   return count(&Traffic::reduce_scatter, (size() - 1) * slice.bytes(),
-               [&] { return inner_.reduce_scatter(full, slice, scratch); });
+               [&] { return inner_.reduce_scatter(full, slice, scratch, std::move(on_block)); });
 }
 
 Work CountingCommunicator::all_reduce(Span full, Span scratch) {

@@ -49,7 +49,7 @@ class CountingCommunicator : public Communicator {
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
   Work all_gather(Span slice, Span full) override;
-  Work reduce_scatter(Span full, Span slice, Span scratch) override;
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;

@@ -19,25 +19,11 @@
 namespace zerorun {
 namespace {
 
-constexpr int64_t kBytesPerTask = 256 << 10, kElementsPerTask = 64 << 10;
+constexpr int64_t kBlocksPerTask = 256;
 
 int64_t in_pages(int64_t bytes) {
   static const int64_t page = sysconf(_SC_PAGESIZE);
   return (bytes + page - 1) / page * page;
-}
-
-void copy_bytes(const void* from, void* to, int64_t bytes) {
-  if (from == to) return;
-  at::parallel_for(0, bytes, kBytesPerTask, [&](int64_t begin, int64_t end) {
-    const auto* source = static_cast<const char*>(from) + begin;
-    auto* target = static_cast<char*>(to) + begin;
-    if (bytes < kStreamFrom) {
-      std::memcpy(target, source, static_cast<size_t>(end - begin));
-    } else {
-      stream(source, target, end - begin);
-      stream_end();
-    }
-  });
 }
 
 }  // namespace
@@ -76,7 +62,7 @@ Work HostCommunicator::all_gather(Span slice, Span full) {
   });
 }
 
-Work HostCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+Work HostCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
   check_reduce_scatter(*this, full, slice, scratch);
   check_data(full);
   check_data(slice);
@@ -84,7 +70,7 @@ Work HostCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
   const uint64_t sequence = reserve();
   post(sequence, call, windows_->place_of(full), /*takes=*/true);
   return issue(sequence, call, [=, this] {
-    all_in_windows(sequence) ? sum(sequence, slice) : messages_->reduce_scatter(full, slice, scratch).wait();
+    all_in_windows(sequence) ? sum(sequence, slice, on_block) : messages_->reduce_scatter(full, slice, scratch, on_block).wait();
   });
 }
 
@@ -284,16 +270,18 @@ bool HostCommunicator::all_in_windows(uint64_t sequence) const {
 }
 
 // `slice` is this rank's, of the sum of what all have put in.
-void HostCommunicator::sum(uint64_t sequence, Span slice) const {
+void HostCommunicator::sum(uint64_t sequence, Span slice, const OnBlock& on_block) const {
   std::vector<Span> slices;
   for (int r = 0; r < size_; ++r) {
     const auto& posting = board_->posting(r, sequence);
     slices.push_back(Span{windows_->address_of(posting.place), posting.call.count, posting.call.dtype}.slice(rank_, size_));
   }
-  at::parallel_for(0, slice.count, kElementsPerTask, [&](int64_t begin, int64_t end) {
+  at::parallel_for(0, (slice.count + kSumBlock - 1) / kSumBlock, kBlocksPerTask, [&](int64_t first, int64_t last) {
+    const int64_t begin = first * kSumBlock, count = std::min(slice.count, last * kSumBlock) - begin;
     std::vector<const void*> parts;
-    for (const Span& part : slices) parts.push_back(part.part(begin, end - begin).data);
-    rank_sum(parts, slice.part(begin, end - begin));
+    for (const Span& part : slices) parts.push_back(part.part(begin, count).data);
+    const auto on_part = [&](int64_t at, Span values) { on_block(begin + at, values); };
+    rank_sum(parts, slice.part(begin, count), on_block ? OnBlock(on_part) : OnBlock());
   });
 }
 

@@ -37,7 +37,7 @@ class HostCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   Work all_gather(Span slice, Span full) override;
-  Work reduce_scatter(Span full, Span slice, Span scratch) override;
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
@@ -71,7 +71,7 @@ class HostCommunicator : public Communicator {
   void give_up(std::exception_ptr reason) noexcept;
 
   bool all_in_windows(uint64_t sequence) const;
-  void sum(uint64_t sequence, Span slice) const;
+  void sum(uint64_t sequence, Span slice, const OnBlock& on_block = {}) const;
   void copy(uint64_t sequence, Span slice, Span full) const;
 
   const std::shared_ptr<Communicator> messages_;

@@ -6,6 +6,7 @@
 #include "comm/collective.h"
 #include "comm/mpi_session.h"
 #include "comm/mpi_transport.h"
+#include "comm/rank_sum.h"
 
 namespace zerorun {
 
@@ -24,13 +25,16 @@ Work MpiCommunicator::all_gather(Span slice, Span full) {
   return worker_.submit([=, this] { transport_->gather(Collective::all_gather, slice, full); });
 }
 
-Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
   check_reduce_scatter(*this, full, slice, scratch);
   check_data(full);
   check_data(slice);
   check_data(scratch);
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
-  return worker_.submit([=, this] { transport_->reduce(Collective::reduce_scatter, full, slice, scratch.data, piece_bytes); });
+  return worker_.submit([=, this] {
+    transport_->reduce(Collective::reduce_scatter, full, slice, scratch.data, piece_bytes);
+    for_each_block(slice, on_block);
+  });
 }
 
 Work MpiCommunicator::all_reduce(Span full, Span scratch) {

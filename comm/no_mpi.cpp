@@ -65,8 +65,8 @@ MpiCommunicator::~MpiCommunicator() = default;
 
 Work MpiCommunicator::all_gather(Span slice, Span full) { return transport_->alone().all_gather(slice, full); }
 
-Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
-  return transport_->alone().reduce_scatter(full, slice, scratch);
+Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
+  return transport_->alone().reduce_scatter(full, slice, scratch, std::move(on_block));
 }
 
 Work MpiCommunicator::all_reduce(Span full, Span scratch) { return transport_->alone().all_reduce(full, scratch); }

@@ -10,7 +10,7 @@ namespace zerorun {
 namespace {
 
 // Accumulators of a block stay in the first-level cache.
-constexpr int64_t kBlock = 256;
+constexpr int64_t kBlock = kSumBlock;
 
 // At a time, far apart: see stream().
 constexpr int64_t kPlaces = 4;
@@ -52,25 +52,32 @@ ZR_INLINE void prefetch(std::span<const void* const> parts, int64_t begin) {
 }
 
 template <typename T>
-ZR_INLINE void sum_all(std::span<const void* const> parts, int64_t count, T* sum) {
+ZR_INLINE void sum_all(std::span<const void* const> parts, int64_t count, T* sum, const OnBlock& on_block) {
+  constexpr auto kType = c10::CppTypeToScalarType<T>::value;
   const bool streams = count * static_cast<int64_t>(sizeof(T)) >= kStreamFrom;
   const int64_t places = streams ? kPlaces : 1, stride = count / places / kBlock * kBlock;
   alignas(64) T block[kBlock];
   for (int64_t i = 0; i < stride; i += kBlock) {
     for (int64_t begin = i; begin < places * stride; begin += stride) {
       prefetch<T>(parts, begin + 2 * kBlock);
-      sum_block(parts, begin, kBlock, streams ? block : sum + begin);
+      T* const out = streams ? block : sum + begin;
+      sum_block(parts, begin, kBlock, out);
+      if (on_block) on_block(begin, {out, kBlock, kType});
       if (streams) stream(block, sum + begin, sizeof block);
     }
   }
-  for (int64_t begin = places * stride; begin < count; begin += kBlock) sum_block(parts, begin, std::min(kBlock, count - begin), sum + begin);
+  for (int64_t begin = places * stride; begin < count; begin += kBlock) {
+    const int64_t length = std::min(kBlock, count - begin);
+    sum_block(parts, begin, length, sum + begin);
+    if (on_block) on_block(begin, {sum + begin, length, kType});
+  }
   if (streams) stream_end();
 }
 
 ZR_FOR_EACH_CPU
-void sum_numbers(std::span<const void* const> parts, Span sum) {
-  if (sum.dtype == at::kDouble) return sum_all(parts, sum.count, static_cast<double*>(sum.data));
-  ops::with_number(sum.dtype, [&](auto zero) ZR_ALWAYS { sum_all(parts, sum.count, static_cast<decltype(zero)*>(sum.data)); });
+void sum_numbers(std::span<const void* const> parts, Span sum, const OnBlock& on_block) {
+  if (sum.dtype == at::kDouble) return sum_all(parts, sum.count, static_cast<double*>(sum.data), on_block);
+  ops::with_number(sum.dtype, [&](auto zero) ZR_ALWAYS { sum_all(parts, sum.count, static_cast<decltype(zero)*>(sum.data), on_block); });
 }
 
 }  // namespace
@@ -79,10 +86,14 @@ bool can_rank_sum(at::ScalarType dtype) {
   return dtype == at::kFloat || dtype == at::kDouble || dtype == at::kBFloat16 || dtype == at::kHalf;
 }
 
-void rank_sum(std::span<const void* const> parts, Span sum) {
+void rank_sum(std::span<const void* const> parts, Span sum, const OnBlock& on_block) {
   ZR_CHECK(!parts.empty(), "a sum over no rank");
   ZR_CHECK(can_rank_sum(sum.dtype), "{} cannot be summed over ranks", c10::toString(sum.dtype));
-  sum_numbers(parts, sum);
+  sum_numbers(parts, sum, on_block);
+}
+
+void for_each_block(Span values, const OnBlock& on_block) {
+  for (int64_t begin = 0; on_block && begin < values.count; begin += kBlock) on_block(begin, values.part(begin, kBlock));
 }
 
 }  // namespace zerorun

@@ -11,7 +11,11 @@ namespace zerorun {
 bool can_rank_sum(at::ScalarType dtype);
 
 // sum = parts[0] + parts[1] + ... Each part has sum.count elements of sum.dtype; `sum` may be one of the parts, and is
-// otherwise apart from them. REQUIRES at least one part. Reads each part once; no memory but the stack.
-void rank_sum(std::span<const void* const> parts, Span sum);
+// otherwise apart from them. `on_block`, where there is one, gets each block of the sum. REQUIRES at least one part. Reads each part once;
+// no memory but the stack.
+void rank_sum(std::span<const void* const> parts, Span sum, const OnBlock& on_block = {});
+
+// The same blocks, of what has been summed before.
+void for_each_block(Span values, const OnBlock& on_block);
 
 }  // namespace zerorun

@@ -19,7 +19,7 @@ Work SimulatedCommunicator::all_gather(Span slice, Span full) {
   return {};
 }
 
-Work SimulatedCommunicator::reduce_scatter(Span full, Span slice, Span scratch) {
+Work SimulatedCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock) {
   check_reduce_scatter(*this, full, slice, scratch);
   return {};
 }

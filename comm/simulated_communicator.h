@@ -13,7 +13,7 @@ class SimulatedCommunicator : public Communicator {
   int rank() const override { return rank_; }
   int size() const override { return size_; }
   Work all_gather(Span slice, Span full) override;
-  Work reduce_scatter(Span full, Span slice, Span scratch) override;
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;

@@ -1,5 +1,6 @@
 #include "comm/stream.h"
 
+#include <ATen/Parallel.h>
 #include <immintrin.h>
 
 #include <algorithm>
@@ -50,5 +51,20 @@ void stream(const void* from, void* to, int64_t bytes) {
 }
 
 void stream_end() { _mm_sfence(); }
+
+void copy_bytes(const void* from, void* to, int64_t bytes) {
+  constexpr int64_t kBytesPerTask = 256 << 10;
+  if (from == to) return;
+  at::parallel_for(0, bytes, kBytesPerTask, [&](int64_t begin, int64_t end) {
+    const auto* source = static_cast<const char*>(from) + begin;
+    auto* target = static_cast<char*>(to) + begin;
+    if (bytes < kStreamFrom) {
+      std::memcpy(target, source, static_cast<size_t>(end - begin));
+    } else {
+      stream(source, target, end - begin);
+      stream_end();
+    }
+  });
+}
 
 }  // namespace zerorun

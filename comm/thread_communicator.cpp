@@ -76,12 +76,12 @@ class ThreadCommunicator : public Communicator {
     return {};
   }
 
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     check_reduce_scatter(*this, full, slice, scratch);
     check_data(full);
     check_data(slice);
     meeting_->begin(rank_, Collective::reduce_scatter, full);
-    sum_own_slices(slice);
+    sum_own_slices(slice, on_block);
     meeting_->barrier.arrive_unbroken();
     return {};
   }
@@ -112,10 +112,10 @@ class ThreadCommunicator : public Communicator {
   }
 
   // In place too: nobody but this rank touches its slice of anyone's input.
-  void sum_own_slices(Span slice) {
+  void sum_own_slices(Span slice, const OnBlock& on_block = {}) {
     std::vector<const void*> parts;
     for (const Input& input : meeting_->inputs) parts.push_back(input.span.slice(rank_, size()).data);
-    rank_sum(parts, slice);
+    rank_sum(parts, slice, on_block);
   }
 
   const std::shared_ptr<ThreadWorld::Meeting> meeting_;

@@ -109,6 +109,10 @@ Model Model::with_frozen(const std::vector<std::string>& patterns) const {
   return model;
 }
 
+bool Model::gradients_come_from_ops(int group) const {
+  return std::ranges::all_of(groups_[group].units, [this](int unit) { return units_[unit]->gradients_come_from_ops(); });
+}
+
 int Model::first_trainable_unit() const {
   int first = unit_count();
   for (const auto& group : groups_) {

@@ -41,6 +41,8 @@ class Model {
   // The groups that a unit names, ascending, each once.
   const std::vector<int>& groups_of(int unit) const { return groups_of_[unit]; }
 
+  // Whether all units that use the group say so.
+  bool gradients_come_from_ops(int group) const;
   // The first unit that has something to train: backward ends there. unit_count() where all is frozen.
   int first_trainable_unit() const;
 

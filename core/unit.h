@@ -98,6 +98,10 @@ class Unit {
   // True where the training forward already adds to the weights' .grad (the head: loss and gradient in one pass).
   virtual bool writes_gradients_in_forward() const { return false; }
 
+  // True where the weights' gradients come from core/ops alone, which write over what is unwritten (ops/gradient.h). Autograd's own
+  // accumulation does not: elsewhere the engine fills .grad with zeros first.
+  virtual bool gradients_come_from_ops() const { return false; }
+
   // True where forward knows prefill and decode: either it computes each position by itself, or it keeps in context.cache what later
   // positions will ask for, and reads the position of its first row there. From outside the two cannot be told from a unit that mixes
   // positions and keeps nothing, whose decode would be wrong without a sign. So the answer is no until a unit says yes.

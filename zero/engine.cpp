@@ -169,7 +169,7 @@ void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPla
     for (size_t i = 0; i < schedule.gradients.size(); ++i) {
       if (schedule.gradients[i].group == group) slot = at_offset(gradient_slots_, gradient_plan_.offsets[i]);
     }
-    groups_[group]->open_gradients(slot, place);
+    groups_[group]->open_gradients(slot, place, model_.gradients_come_from_ops(group));
   }
   for (const int i : visit.gather) {
     const int group = schedule.gathered[i].group;

@@ -79,16 +79,4 @@ void convert_in_place(Span from, Span to) {
   }
 }
 
-double sum_of_squares(Span values) {
-  if (!values.data) return 0;
-  std::vector<double> blocks(blocks_of(values.count));
-  for_each_block(values.count, [&](int64_t begin, int64_t count) {
-    float block[kFlatBlock];
-    blocks[begin / kFlatBlock] = kernels::flat_kernels().sum_of_squares(read_block(values, begin, count, block), count);
-  });
-  double sum = 0;
-  for (const double block : blocks) sum += block;
-  return sum;
-}
-
 }  // namespace zerorun

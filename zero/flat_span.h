@@ -23,7 +23,4 @@ void add(Span part, Span sum);
 // start too. In order, on the calling thread.
 void convert_in_place(Span from, Span to);
 
-// Sum of squares in fp64, in blocks of a fixed size added in order: the same bits for any number of threads.
-double sum_of_squares(Span values);
-
 }  // namespace zerorun

@@ -1,10 +1,30 @@
-// The factor that clips a gradient of a norm.
+// The norm of the gradient, and the factor that clips it.
 #pragma once
 #include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "comm/communicator.h"
 
 namespace zerorun {
 
 // min(1, max_norm / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ does; 1 where max_norm is 0 (off).
 inline double clip_factor(double norm, double max_norm) { return max_norm > 0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0; }
+
+// A sum of squares in fp64, of blocks that are added in order: the same bits for any number of threads, and whoever brings the blocks.
+class SumOfSquares {
+ public:
+  // Forgets what there was. Blocks begin at multiples of kSumBlock.
+  void expect(int64_t count) { blocks_.assign(static_cast<size_t>((count + kSumBlock - 1) / kSumBlock), 0.0); }
+  // Thread-safe for blocks that differ.
+  void add(int64_t begin, Span block);
+  double total() const;
+
+ private:
+  std::vector<double> blocks_;
+};
+
+// Of the whole span, in parallel. Nothing where it has no data.
+double sum_of_squares(Span values);
 
 }  // namespace zerorun

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/ops/gradient.h"
 #include "core/random.h"
 #include "zero/flat_span.h"
 
@@ -147,16 +148,34 @@ void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients_use_slots(options_.precision); }
 
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
-void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place) {
+void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place, bool unwritten) {
   const int64_t lead = uses_gradient_slot() ? gradient_slot_bytes() - flat_bytes() : 0;
   gradient_slot_ = uses_gradient_slot() ? slot : data_of(gradients_);
   auto* written = gradient_slot_ ? static_cast<char*>(gradient_slot_) + lead : nullptr;
   point(gradient_storage_, written);
-  if (written && (place.first || uses_gradient_slot())) std::memset(written, 0, gradient_storage_.nbytes());
+  if (!place.first && !uses_gradient_slot()) return;
+  if (unwritten) {
+    leave_gradients_unwritten(written);
+  } else if (written) {
+    std::memset(written, 0, gradient_storage_.nbytes());
+  }
+}
+
+// What is no gradient of a parameter takes part in sums and norms too, and is zero.
+void ParamGroup::leave_gradients_unwritten(void* flat) {
+  const int64_t element = options_.precision.parameter_bytes();
+  for (size_t p = 0; p < weights_.size(); ++p) {
+    ops::leave_unwritten(weights_[p].grad());
+    const int index = static_cast<int>(p);
+    const int64_t begin = layout_.offset(index) + weights_[p].numel();
+    const int64_t end = p + 1 < weights_.size() ? layout_.offset(index + 1) : layout_.padded_count();
+    if (flat && end > begin) std::memset(static_cast<char*>(flat) + begin * element, 0, static_cast<size_t>((end - begin) * element));
+  }
 }
 
 Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
   const auto& sharding = options_.sharding;
+  for (auto& weight : weights_) ops::written(weight.mutable_grad());
   const Span part = unsummed_gradient();
   if (sharding.sums_each) {
     const Span summed = part.slice(communicator_.rank(), communicator_.size());
@@ -166,11 +185,18 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
       accumulate(summed, own_slice(gradients_, options_.sharding.gradients), place.first);
     });
   }
-  if (sharding.gradients) return communicator_.reduce_scatter(part, whole(gradients_), scratch);
+  if (sharding.gradients) return sum_over_ranks(part, whole(gradients_), scratch);
   if (uses_gradient_slot()) accumulate(part, gradients_, place.first);
   if (!place.last) return {};
   if (!sharding.optimizer) return communicator_.all_reduce(whole(gradients_), scratch);
-  return communicator_.reduce_scatter(whole(gradients_), whole(own_slice(gradients_, false)), scratch);
+  return sum_over_ranks(whole(gradients_), whole(own_slice(gradients_, false)), scratch);
+}
+
+// The last sum of a step: its squares are taken on the way.
+Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
+  squares_.expect(slice.count);
+  knows_squares_ = slice.data != nullptr;
+  return communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
 }
 
 // What the unit wrote, converted to the dtype of the sum.
@@ -201,7 +227,8 @@ Work ParamGroup::share_gradients() {
 }
 
 double ParamGroup::squared_gradient_norm() const {
-  return trainable() ? sum_of_squares(whole(own_slice(gradients_, options_.sharding.gradients))) : 0;
+  if (!trainable()) return 0;
+  return knows_squares_ ? squares_.total() : sum_of_squares(whole(own_slice(gradients_, options_.sharding.gradients)));
 }
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {

@@ -15,6 +15,7 @@
 #include "core/memory.h"
 #include "core/model.h"
 #include "core/weights/parameter_source.h"
+#include "zero/gradient_norm.h"
 #include "zero/group_layout.h"
 #include "zero/optimizer.h"
 #include "zero/precision.h"
@@ -65,8 +66,9 @@ class ParamGroup {
   void reshard();
 
   // Before the first part of a micro-batch's gradient: lets the weights' .grad point into `slot` where gradients pass
-  // through one, and zeroes it; elsewhere into the resident gradient, which is zeroed for the first micro-batch of a step.
-  void open_gradients(Slot slot, MicroBatchPlace place);
+  // through one; elsewhere into the resident gradient. There is nothing in it for the first micro-batch of a step, and in a slot: zeros, or
+  // what ops/gradient.h calls unwritten where all that write to it know that.
+  void open_gradients(Slot slot, MicroBatchPlace place, bool unwritten);
   // After the last part of a micro-batch's gradient: what passed through a slot is converted to the dtype of the sum, and
   // kept, or summed over ranks where the sharding sums each micro-batch. Collective where a sum starts: after the last
   // micro-batch at the latest. The result is there when the Work has been waited for.
@@ -74,7 +76,7 @@ class ParamGroup {
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
 
-  // Of the summed gradient in this rank's slice, fp64.
+  // Of the summed gradient in this rank's slice, fp64. Taken while it was summed, where that sum was the last.
   double squared_gradient_norm() const;
   void update(const Optimizer& optimizer, const UpdateArguments& arguments);
   // Collective: after an update of slices, makes resident full parameters whole again.
@@ -97,6 +99,8 @@ class ParamGroup {
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
   at::Tensor updated_part(const at::Tensor& resident, bool sharded) const;
   Span unsummed_gradient();
+  void leave_gradients_unwritten(void* flat);
+  Work sum_over_ranks(Span full, Span slice, Span scratch);
   void accumulate(Span part, const at::Tensor& sum, bool first) const;
   void point(at::Storage& storage, void* data) const;
 
@@ -113,6 +117,8 @@ class ParamGroup {
   at::Storage gradient_storage_;    // what their .grad are views of
   std::vector<at::Tensor> weights_;
   Slot gradient_slot_ = nullptr;
+  SumOfSquares squares_;         // of this rank's slice of the gradient
+  bool knows_squares_ = false;  // of this step
 };
 
 }  // namespace zerorun

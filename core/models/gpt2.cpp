@@ -39,6 +39,7 @@ class Embedding final : public Unit {
 
   bool backward_needs_weights() const override { return false; }
   bool supports_generation() const override { return true; }
+  bool gradients_come_from_ops() const override { return true; }
 
  private:
   double dropout_;
@@ -62,6 +63,7 @@ class Block final : public Unit {
   }
 
   bool supports_generation() const override { return true; }
+  bool gradients_come_from_ops() const override { return true; }
 
  private:
   static std::vector<Parameter> declare(const Gpt2Config& config, int64_t layer) {
@@ -107,6 +109,7 @@ class Head final : public Unit {
 
   bool backward_needs_weights() const override { return false; }
   bool supports_generation() const override { return true; }
+  bool gradients_come_from_ops() const override { return true; }
   bool writes_gradients_in_forward() const override { return true; }
 
  private:

@@ -49,7 +49,7 @@ struct Conv1d : torch::autograd::Function<Conv1d> {
     const auto &x = saved[0], &weight = saved[1], &bias = saved[2];
     const auto gradient = gradients[0].contiguous();
     auto bias_gradient = add_to_gradient(bias, [&](at::Tensor& sum) { add_column_sums(gradient, sum); });
-    auto weight_gradient = add_to_gradient(weight, [&](at::Tensor& sum) { add_product(sum, rows(x).t(), rows(gradient)); });
+    const auto weight_gradient = weight.requires_grad() ? add_product_to_gradient(weight, rows(x).t(), rows(gradient)) : at::Tensor();
     at::Tensor x_gradient;
     if (context->needs_input_grad(0)) x_gradient = input_of(gradient, weight.t());
     return {x_gradient, weight_gradient, bias_gradient};
@@ -74,7 +74,7 @@ struct Linears : torch::autograd::Function<Linears> {
     for (size_t w = 0; w < gradients.size(); ++w) {
       const auto& weight = saved[w + 1];
       const auto gradient = gradients[w].contiguous();
-      results.push_back(add_to_gradient(weight, [&](at::Tensor& sum) { add_product(sum, rows(gradient).t(), rows(saved[0])); }));
+      results.push_back(weight.requires_grad() ? add_product_to_gradient(weight, rows(gradient).t(), rows(saved[0])) : at::Tensor());
       if (!context->needs_input_grad(0)) continue;
       if (results[0].defined()) {
         add_product(rows(results[0]), rows(gradient), weight);

@@ -3,13 +3,14 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 #include "core/memory.h"
+#include "core/ops/gradient.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/softmax_rows.h"
@@ -93,6 +94,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     if (!targets.is_meta()) check_targets(targets, vocabulary);
     const auto dx = training && x.requires_grad() ? at::empty_like(x) : at::Tensor();
     const auto dweight = training && weight.requires_grad() ? gradient_of(weight) : at::Tensor();
+    bool is_first = dweight.defined() && (!has_slot(weight) || take_unwritten(dweight));
     const Chunk chunk(chunk_rows, x, vocabulary);
     // Without data the first chunk stands for all: none keeps anything.
     for (int64_t begin = 0; begin < (x.is_meta() ? chunk_rows : rows); begin += chunk_rows) {
@@ -102,7 +104,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       losses_of(chunk, targets.narrow(0, begin, count), training ? loss_scale : 0);
       add_in_order(chunk.losses.narrow(0, 0, count), sum);
       if (dx.defined()) multiply(dx.narrow(0, begin, count), logits, weight);
-      if (dweight.defined()) add_product(dweight, logits.t(), part);
+      if (dweight.defined()) std::exchange(is_first, false) ? multiply(dweight, logits.t(), part) : add_product(dweight, logits.t(), part);
     }
     if (training) context->save_for_backward({dx, has_slot(weight) ? at::Tensor() : dweight});
     return sum;
@@ -114,8 +116,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   }
 
   // Where the weight's gradient is summed: its own .grad inside the engine, else a fresh tensor that backward returns.
-  static bool has_slot(const at::Tensor& weight) { return weight.is_leaf() && weight.grad().defined(); }
-  static at::Tensor gradient_of(const at::Tensor& weight) { return has_slot(weight) ? weight.grad() : at::zeros_like(weight); }
+  static at::Tensor gradient_of(const at::Tensor& weight) { return has_slot(weight) ? weight.grad() : at::empty_like(weight); }
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "core/random.h"
 #include "core/threads.h"
 #include "zero/flat_span.h"
+#include "zero/gradient_norm.h"
 #include "zero/optimizer.h"
 
 namespace zerorun {

@@ -188,8 +188,13 @@ TEST_P(CollectivesContract, ReduceScatterIsTheSumInRankOrderToTheBit) {
 
       full = values(communicator.rank(), full_count, dtype);
       const Span own = span_of(full, dtype).slice(communicator.rank(), communicator.size());
-      communicator.reduce_scatter(span_of(full, dtype), own, scratch.span()).wait();
+      Bytes in_blocks = zeros(count, dtype);
+      communicator.reduce_scatter(span_of(full, dtype), own, scratch.span(), [&](int64_t begin, Span block) {
+        EXPECT_TRUE(begin % kSumBlock == 0 && block.count == std::min(kSumBlock, count - begin) && block.dtype == dtype);
+        std::memcpy(span_of(in_blocks, dtype).part(begin, block.count).data, block.data, static_cast<size_t>(block.bytes()));
+      }).wait();
       EXPECT_TRUE(content(own) == expected) << "in place";
+      EXPECT_TRUE(in_blocks == expected) << "in blocks";
       EXPECT_TRUE(scratch.guard_is_intact());
     });
   });
@@ -372,7 +377,7 @@ TEST_P(CommunicatorContract, TrafficIsTheContractsArithmetic) {
     const Span scratch{data_of(rest), rest.numel(), at::kByte};
     communicator.all_gather(own, full).wait();
     communicator.all_gather(own, full);
-    communicator.reduce_scatter(full, own, scratch).wait();
+    communicator.reduce_scatter(full, own, scratch, {}).wait();
     communicator.all_reduce(full, scratch).wait();
     const Bytes mine(24);
     Bytes all(static_cast<size_t>(24 * n));

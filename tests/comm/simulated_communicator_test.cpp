@@ -33,7 +33,7 @@ TEST(SimulatedCommunicator, TakesSpansWithoutData) {
   const Span full{nullptr, int64_t{1} << 40, at::kBFloat16};
   const Span scratch{nullptr, communicator.reduce_scratch_bytes(full.count / 4, full.dtype), at::kByte};
   communicator.all_gather(full.slice(0, 4), full).wait();
-  communicator.reduce_scatter(full, full.slice(0, 4), scratch).wait();
+  communicator.reduce_scatter(full, full.slice(0, 4), scratch, {}).wait();
   communicator.all_reduce(full, scratch).wait();
 }
 

@@ -7,6 +7,7 @@
 
 #include "comm/thread_communicator.h"
 #include "core/error.h"
+#include "comm/rank_sum.h"
 #include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 
@@ -39,9 +40,10 @@ class EndlessGather final : public Forwarding {
 class Poisoned final : public Forwarding {
  public:
   Poisoned(Communicator& inner, int reduction, float value) : Forwarding(inner), reduction_(reduction), value_(value) {}
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     if (++calls_ == reduction_ && rank() == 1) *static_cast<float*>(slice.data) = value_;
+    for_each_block(slice, on_block);
     return {};
   }
 

@@ -1,4 +1,5 @@
 #include "zero/flat_span.h"
+#include "zero/gradient_norm.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>

@@ -12,7 +12,7 @@ class Forwarding : public Communicator {
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
   Work all_gather(Span slice, Span full) override { return inner_.all_gather(slice, full); }
-  Work reduce_scatter(Span full, Span slice, Span scratch) override { return inner_.reduce_scatter(full, slice, scratch); }
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override { return inner_.reduce_scatter(full, slice, scratch, on_block); }
   Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
   void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
   at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }

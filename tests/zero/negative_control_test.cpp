@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "comm/thread_communicator.h"
+#include "comm/rank_sum.h"
 #include "tests/zero/forwarding.h"
 #include "tests/zero/tolerances.h"
 #include "tests/zero/world.h"
@@ -19,10 +20,11 @@ namespace {
 class MeanOfMeans final : public Forwarding {
  public:
   using Forwarding::Forwarding;
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     auto* values = static_cast<float*>(slice.data);
     for (int64_t i = 0; i < slice.count; ++i) values[i] /= static_cast<float>(size());
+    for_each_block(slice, on_block);
     return {};
   }
 };
@@ -31,12 +33,13 @@ class MeanOfMeans final : public Forwarding {
 class SkippedReduce final : public Forwarding {
  public:
   using Forwarding::Forwarding;
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
-    if (++calls_ != 2) return inner_.reduce_scatter(full, slice, scratch);
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
+    if (++calls_ != 2) return inner_.reduce_scatter(full, slice, scratch, on_block);
     std::vector<char> own(slice.bytes());
     std::memcpy(own.data(), full.slice(rank(), size()).data, own.size());
     inner_.reduce_scatter(full, slice, scratch).wait();
     std::memcpy(slice.data, own.data(), own.size());
+    for_each_block(slice, on_block);
     return {};
   }
 
@@ -67,9 +70,10 @@ class StaleGather final : public Forwarding {
 class DroppedMicroBatch final : public Forwarding {
  public:
   DroppedMicroBatch(Communicator& inner, int groups) : Forwarding(inner), groups_(groups) {}
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     if (calls_++ / groups_ % 3 == 1) std::memset(slice.data, 0, slice.bytes());
+    for_each_block(slice, on_block);
     return {};
   }
 

@@ -27,9 +27,9 @@ class BesideMalloc final : public Forwarding {
     look();
     return inner_.all_gather(slice, full);
   }
-  Work reduce_scatter(Span full, Span slice, Span scratch) override {
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     look();
-    return inner_.reduce_scatter(full, slice, scratch);
+    return inner_.reduce_scatter(full, slice, scratch, on_block);
   }
   void start() { started_ = true; }
   int64_t spread() const { return highest_ - lowest_; }
