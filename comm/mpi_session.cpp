@@ -1,15 +1,15 @@
 #include "comm/mpi_session.h"
 
-#include <fcntl.h>
+#include <fmt/ranges.h>
 #include <mpi.h>
 #include <pmix.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <exception>
 #include <string_view>
 
+#include "comm/job_folder.h"
 #include "comm/leftovers.h"
 #include "comm/watchdog.h"
 #include "core/error.h"
@@ -17,23 +17,22 @@
 namespace zerorun {
 namespace {
 
-std::string timeout_message(double seconds) {
+std::string who_is_absent(const JobFolder& folder) {
+  const auto absent = folder.absent();
+  if (absent.empty()) return "another rank ended or hangs before MPI_Init";
+  return fmt::format("rank{} {} {} not come: ended, or hang{} before MPI_Init", absent.size() > 1 ? "s" : "", fmt::join(absent, ", "),
+                     absent.size() > 1 ? "have" : "has", absent.size() > 1 ? "" : "s");
+}
+
+std::string timeout_message(double seconds, const JobFolder& folder) {
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
-  return fmt::format(
-      "rank {}: MPI did not start within {} s: another rank ended or hangs before MPI_Init; look for its message, or raise "
-      "comm.timeout_seconds",
-      rank ? rank : "0", seconds);
+  return fmt::format("rank {}: MPI did not start within {} s: {}; look for its message, or raise comm.timeout_seconds", rank ? rank : "0", seconds,
+                     who_is_absent(folder));
 }
 
 std::string job_name() {
   const char* name = std::getenv("PMIX_NAMESPACE");
   return name ? name : "";
-}
-
-// Where mpirun keeps what belongs to this job on this host; it removes it at the end.
-int open_job_folder() {
-  const char* folder = std::getenv("PMIX_SERVER_TMPDIR");
-  return folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 }
 
 // One rank of a host cleans up. The job's number is in the names in hexadecimal.
@@ -88,16 +87,20 @@ bool initialise() {
 }  // namespace
 
 MpiSession::MpiSession(double timeout_seconds, std::function<void(std::string)> on_timeout)
-    : exceptions_at_start_(std::uncaught_exceptions()) {
+    : exceptions_at_start_(std::uncaught_exceptions()), job_folder_(std::make_unique<JobFolder>()) {
   {
-    const Watchdog watchdog(timeout_seconds, [&] { on_timeout(timeout_message(timeout_seconds)); });
+    job_folder_->sign_in();
+    const Watchdog watchdog(timeout_seconds, [&] {
+      const auto message = timeout_message(timeout_seconds, *job_folder_);
+      on_timeout(claim_to_speak() ? message : "");
+    });
     owns_mpi_ = initialise();
   }
   communicator_ = MPI_Comm_c2f(MPI_COMM_WORLD);
   find_neighbours();
 }
 
-MpiSession::MpiSession(int communicator) : communicator_(communicator) {
+MpiSession::MpiSession(int communicator) : communicator_(communicator), job_folder_(std::make_unique<JobFolder>()) {
   check_not_finalised();
   ZR_CHECK(is_initialised(), "a session over a communicator of the caller's, but MPI is not initialised; call MPI_Init_thread first");
   check_thread_level();
@@ -105,17 +108,10 @@ MpiSession::MpiSession(int communicator) : communicator_(communicator) {
 }
 
 MpiSession::~MpiSession() {
-  if (job_folder_ >= 0) close(job_folder_);
   if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
 }
 
-// A claim outlives the rank that made it. Where the folder has been removed, the job is over and has been spoken for.
-bool MpiSession::claim_to_speak() {
-  if (job_folder_ < 0) return true;
-  const int claim = openat(job_folder_, ("zerorun-spoke-" + job_name()).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (claim >= 0) close(claim);
-  return claim >= 0 || (errno != EEXIST && errno != ENOENT);
-}
+bool MpiSession::claim_to_speak() { return job_folder_->claim_to_speak(); }
 
 // MPI_Abort does the same, and prints a block of its own behind the message that the user should read.
 void MpiSession::abort(int exit_code) {
@@ -136,7 +132,6 @@ void MpiSession::find_neighbours() {
   int length = 0;
   MPI_Get_processor_name(name, &length);
   host_.assign(name, static_cast<size_t>(length));
-  job_folder_ = open_job_folder();
 }
 
 // OpenMPI goes on after a comma with its packager and build; the first words tell it.

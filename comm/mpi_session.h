@@ -2,15 +2,19 @@
 // MPI (no_mpi.cpp) it is always one, and more are an error.
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 
 namespace zerorun {
+
+class JobFolder;
 
 class MpiSession {
  public:
   // Initialises MPI with MPI_THREAD_MULTIPLE and meets all ranks. Blocks until every rank has come here. MPI would wait
   // for ever for a rank that ended or hangs before that; nothing but the end of the process gets out of MPI_Init then, so
-  // after `timeout_seconds` `on_timeout` gets the message, on another thread; expected to print it and to _exit(82).
+  // after `timeout_seconds` `on_timeout` gets the message, on another thread; expected to print it and to _exit(82). It is empty
+  // where another rank of this host has said it.
   // When the caller has initialised MPI already it is used, and not finalised. Error of kind configuration when MPI does
   // not provide MPI_THREAD_MULTIPLE, or when it has been finalised: by the session before this one, where that initialised
   // it. REQUIRES: one session at a time, in the thread that will destroy it.
@@ -53,7 +57,7 @@ class MpiSession {
   int local_rank_ = 0;
   int local_size_ = 1;
   std::string host_;
-  int job_folder_ = -1;  // the launcher's, open
+  std::unique_ptr<JobFolder> job_folder_;
 };
 
 // The MPI that this process runs on, e.g. "Open MPI v4.1.4"; empty where zerorun was built without. Needs no session.

@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "comm/job_folder.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
 #include "comm/thread_communicator.h"

@@ -85,6 +85,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
 
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
+  agree(communicator, data);
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
   const auto prediction = predict_evaluation(settings, model, *none, communicator, threads);

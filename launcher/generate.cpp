@@ -77,6 +77,7 @@ std::vector<int64_t> read_prompt(const GenerateCommand& command, const std::stri
 
 // Each rank has read its own command line and config.json.
 void agree(Communicator& communicator, const GenerateCommand& command, const ModelConfig& config, const std::vector<int64_t>& prompt) {
+  agree_on_build(communicator, this_build());
   const auto& s = command.sampling;
   auto words = fmt::format("{} {} {} {} {} {} {} {}", hf_config_json(config), command.max_tokens, s.temperature, s.top_k, s.top_p, s.seed,
                            static_cast<int>(command.param_dtype), command.cached);

@@ -29,12 +29,15 @@ namespace {
 struct Failure {
   int status;
   std::string message;
+  bool of_peer = false;
 };
 
 // Of the exception being handled.
 Failure describe() {
   try {
     throw;
+  } catch (const PeerFailed& error) {
+    return {static_cast<int>(error.kind()), error.what(), true};
   } catch (const Error& error) {
     return {static_cast<int>(error.kind()), error.what()};
   } catch (const std::bad_alloc&) {
@@ -56,10 +59,14 @@ void check_standard_output() {
   if (!std::cout.flush()) fail(ErrorKind::io, "cannot write to standard output: {}", system_message(errno));
 }
 
-// All ranks often fail alike; one speaks for them, rank 0 if it fails too.
+// All ranks often fail alike; one speaks for them, rank 0 if it fails too. Who failed because another did leaves it the word, and the status.
 [[noreturn]] void abort_all(MpiSession& session, const Failure& failure) {
   constexpr auto kCourtesy = std::chrono::milliseconds(300);
-  if (session.rank() != 0) std::this_thread::sleep_for(kCourtesy);
+  if (failure.of_peer) {
+    std::this_thread::sleep_for(10 * kCourtesy);
+  } else if (session.rank() != 0) {
+    std::this_thread::sleep_for(kCourtesy);
+  }
   if (session.claim_to_speak()) say(failure);
   session.abort(failure.status);
 }
@@ -75,7 +82,7 @@ int launched_rank() {
 template <typename Work>
 int run_on_ranks(const Settings& settings, std::exception_ptr unreadable, std::optional<StopSignals>& signals, Work work) {
   MpiSession session(static_cast<double>(settings.comm.timeout_seconds), [](const std::string& message) {
-    say({static_cast<int>(ErrorKind::timeout), message});
+    if (!message.empty()) say({static_cast<int>(ErrorKind::timeout), message});
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {

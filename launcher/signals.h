@@ -1,4 +1,5 @@
-// Requests to stop: SIGINT, SIGTERM and SIGUSR1 only set a flag, which the training loop reads between steps.
+// Requests to stop: SIGINT, SIGTERM and SIGUSR1 only set a flag, which the training loop reads between steps. A SIGTERM from the launcher
+// is none: it kills right after, and whoever still prints is in the way. That one ends the process at once.
 #pragma once
 
 namespace zerorun {

@@ -128,6 +128,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   // plan
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
+  agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
   const auto prediction = predict(settings, model, session.size(), threads, ranks->readers(), data.validation_windows());
   Report report{.version = version(),
@@ -210,7 +211,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // weights: after the report, which a full disk must not cost
-  const bool exports = settings.metrics.export_hf && !stopped;
+  const bool exports = settings.metrics.export_hf;
   const std::string hf = settings.run.dir + "/hf";
   if (exports) export_hf(engine, model, model_config(settings), hf, speaks);
   if (speaks) {

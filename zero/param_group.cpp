@@ -55,6 +55,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
   create_views();
   const MemoryScope scope(ledger, Category::host);  // what initial values are made in
   initialise();
+  if (shares_slices()) communicator.exchange(nullptr, nullptr, 0);  // all have written what all read
 }
 
 void ParamGroup::allocate(MemoryLedger& ledger) {
@@ -63,8 +64,9 @@ void ParamGroup::allocate(MemoryLedger& ledger) {
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
   {
     const MemoryScope scope(ledger, Category::parameters);
-    parameters_ = sharding.parameters ? touched(communicator_.allocate_slice(layout_.slice_count() * precision.parameter_bytes(), side_by_side_)).view(precision.parameters)
-                                      : registered(communicator_, layout_.padded_count(), precision.parameters);
+    const int64_t slice_bytes = layout_.slice_count() * precision.parameter_bytes();
+    parameters_ = keeps_parameter_slice() ? touched(communicator_.allocate_slice(slice_bytes, side_by_side_)).view(precision.parameters)
+                                          : registered(communicator_, layout_.padded_count(), precision.parameters);
   }
   if (!trainable()) return;
   {
@@ -96,12 +98,12 @@ void ParamGroup::create_views() {
     weights_.push_back(view(weight_storage_).requires_grad_(trainable()));
     if (trainable()) weights_.back().mutable_grad() = view(gradient_storage_);
   }
-  if (!options_.sharding.parameters) point(weight_storage_, data_of(parameters_));
+  if (!options_.sharding.parameters) point(weight_storage_, shares_slices() ? side_by_side_ : data_of(parameters_));
 }
 
 void ParamGroup::initialise() {
   if (parameters_.is_meta()) return;
-  fill_parameters(parameters_, options_.sharding.parameters);
+  fill_parameters(parameters_, keeps_parameter_slice());
   if (trainable() && options_.precision.has_master()) fill_parameters(master_, options_.sharding.optimizer);
 }
 
@@ -140,7 +142,7 @@ void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
 Work ParamGroup::gather(Slot slot) {
   if (shares_slices()) slot = side_by_side_;
   point(weight_storage_, slot);
-  return communicator_.all_gather(whole(parameters_), {slot, layout_.padded_count(), options_.precision.parameters});
+  return communicator_.all_gather(whole(parameters_), whole_parameters(slot));
 }
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
@@ -235,11 +237,11 @@ void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& argum
   if (!trainable()) return;
   const auto& sharding = options_.sharding;
   const auto& precision = options_.precision;
-  const auto master = precision.has_master() ? master_ : updated_part(parameters_, sharding.parameters);
+  const auto master = precision.has_master() ? master_ : updated_part(parameters_, keeps_parameter_slice());
   FlatSlice slice;
   slice.parameter = static_cast<float*>(data_of(master));
   slice.gradient = whole(updated_part(gradients_, sharding.gradients));
-  if (precision.has_master()) slice.rounded = whole(updated_part(parameters_, sharding.parameters));
+  if (precision.has_master()) slice.rounded = whole(updated_part(parameters_, keeps_parameter_slice()));
   for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(data_of(states_[i]));
   slice.count = master.numel();
   const int64_t begin = sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
@@ -249,6 +251,7 @@ void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& argum
 
 Work ParamGroup::publish() {
   if (!trainable() || !options_.sharding.optimizer || options_.sharding.parameters) return {};
+  if (shares_slices()) return communicator_.all_gather(whole(parameters_), whole_parameters(side_by_side_));
   return communicator_.all_gather(whole(own_slice(parameters_, false)), whole(parameters_));
 }
 
@@ -256,7 +259,7 @@ at::Tensor ParamGroup::read_whole(Content content) const {
   const auto slice = [&] {
     if (content == Content::gradients) return own_slice(gradients_, options_.sharding.gradients);
     if (trainable() && options_.precision.has_master()) return own_slice(master_, options_.sharding.optimizer);
-    return own_slice(parameters_, options_.sharding.parameters);
+    return own_slice(parameters_, keeps_parameter_slice());
   }();
   auto copy = at::empty({layout_.padded_count()}, slice.options());
   communicator_.all_gather(whole(slice), whole(copy)).wait();

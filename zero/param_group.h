@@ -3,7 +3,7 @@
 //
 // Bytes resident, P = padded elements, N = ranks, e_p and e_r = bytes of the dtypes of parameters and gradients:
 // parameters e_p P, gradients e_r P, optimizer 4 P per state and 4 P for the master where parameters are not fp32; each
-// of them over N where it is sharded. A frozen group has parameters only, and so
+// of them over N where it is sharded, and the parameters too where all ranks read one copy and update slices of it. A frozen group has parameters only, and so
 // has every group of an engine for inference.
 #pragma once
 #include <ATen/core/Tensor.h>
@@ -92,7 +92,10 @@ class ParamGroup {
   void create_views();
   void initialise();
   bool uses_gradient_slot() const;
-  bool shares_slices() const { return options_.sharding.parameters && communicator_.readers() == Readers::all; }
+  // One copy serves all ranks of a host, at every stage whose ranks update slices of their own.
+  bool shares_slices() const { return options_.sharding.optimizer && communicator_.readers() == Readers::all; }
+  bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
+  Span whole_parameters(void* data) const { return {data, layout_.padded_count(), options_.precision.parameters}; }
   int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   void fill_parameters(const at::Tensor& flat, bool sharded) const;
   Span whole(const at::Tensor& resident) const;

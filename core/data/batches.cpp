@@ -44,6 +44,15 @@ CorpusBatches::CorpusBatches(Split split, Options options) : split_(std::move(sp
   validation_windows_ = windows_of(split_.validation, options.seq_len, "validation");
 }
 
+uint64_t CorpusBatches::fingerprint() const {
+  uint64_t both = 0;
+  for (const auto* range : {&split_.train, &split_.validation}) {
+    constexpr uint64_t kOdd = 0x9e3779b97f4a7c15;
+    both = both * kOdd + (range->corpus ? range->corpus->fingerprint() : 0);
+  }
+  return both;
+}
+
 Batch CorpusBatches::train(int64_t step, int64_t first, int64_t count) const {
   ZR_CHECK(step >= 0 && first >= 0 && count > 0 && count <= options_.global_batch_size - first,
            "step {}, samples {} + {} of a global batch of {}", step, first, count, options_.global_batch_size);

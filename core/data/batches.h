@@ -47,6 +47,9 @@ class CorpusBatches : public BatchSource {
   // REQUIRES seq_len > 0, global_batch_size > 0.
   CorpusBatches(Split split, Options options);
 
+  // Of both splits: see Corpus::fingerprint().
+  uint64_t fingerprint() const;
+
   int64_t train_windows() const { return train_windows_; }
   Batch train(int64_t step, int64_t first, int64_t count) const override;
   int64_t validation_windows() const override { return validation_windows_; }

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "core/error.h"
+#include "core/random.h"
 
 namespace zerorun {
 namespace {
@@ -54,6 +55,15 @@ void Corpus::copy(int64_t first, int64_t count, int64_t* out) const {
     count -= here;
     out += here;
   }
+}
+
+uint64_t Corpus::fingerprint() const {
+  constexpr int64_t kBlocks = 1024, kBlock = 1024;
+  std::vector<int64_t> tokens(static_cast<size_t>(std::min(size(), kBlocks * kBlock)));
+  const int64_t blocks = size() > kBlocks * kBlock ? kBlocks : 1, count = std::ssize(tokens) / blocks;
+  for (int64_t b = 0; b < blocks; ++b) copy(blocks > 1 ? (size() - count) / (blocks - 1) * b : 0, count, tokens.data() + b * count);
+  tokens.push_back(size());
+  return stream_of({reinterpret_cast<const char*>(tokens.data()), tokens.size() * sizeof(int64_t)});
 }
 
 void Corpus::check_vocabulary(int64_t vocab_size) const {

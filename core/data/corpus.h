@@ -19,6 +19,8 @@ class Corpus {
   int64_t size() const { return ends_.back(); }  // tokens
   // Tokens [first, first + count) of the stream. REQUIRES that they exist.
   void copy(int64_t first, int64_t count, int64_t* out) const;
+  // Of its length and a million tokens spread over it, all where there are not more: to tell whether others read the same.
+  uint64_t fingerprint() const;
   // Throws bad_data, with the file, the position and the token, at the first token >= vocab_size. Reads the whole corpus once,
   // unless its format cannot hold such a token.
   void check_vocabulary(int64_t vocab_size) const;

@@ -36,6 +36,17 @@ class Interruption(Program):
         self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
         self.wait_until_gone()
 
+        self.assertTrue((self.folder / "runs/train/hf/model.safetensors").exists())
+
+    def test_sigterm_to_one_rank_ends_all_in_order(self):
+        process = self.start(*self.LONG)
+        self.wait_for_step()
+        os.kill(int(self.processes()[-1]), signal.SIGTERM)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 75, out + err)
+        self.assertEqual(self.report()["steps"]["count"], len(self.metrics()))
+        self.assertTrue((self.folder / "runs/train/hf/model.safetensors").exists())
+
     def test_ctrl_c_to_mpirun_leaves_nothing_behind(self):
         process = self.start(*self.LONG)
         self.wait_for_step()

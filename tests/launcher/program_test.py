@@ -235,6 +235,17 @@ class BadInput(Program):
         self.assertEqual(process.stderr.count("zerorun: "), 1, process.stderr)
         self.assertIn("rank 1 read another configuration", process.stderr)
 
+    def test_ranks_that_read_different_data(self):
+        for folder, text in (("a", "the best of times "), ("b", "the worst of times")):
+            (self.folder / folder).mkdir()
+            (self.folder / folder / "text.txt").write_text(text * 100)
+        ranks = [["-np", "1", "-wdir", str(self.folder / folder), ZERORUN, str(self.folder / "train.yaml")] for folder in ("a", "b")]
+        process = subprocess.run([MPIRUN, "--oversubscribe", *ranks[0], ":", *ranks[1]], cwd=self.folder, env=ENVIRONMENT, capture_output=True,
+                                 text=True, timeout=WITHIN, check=False)
+        self.assertEqual(process.returncode, 81, process.stderr)
+        self.assertEqual(process.stderr.count("zerorun: "), 1, process.stderr)
+        self.assertIn("rank 1 reads other data than rank 0", process.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
