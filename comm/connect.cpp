@@ -1,21 +1,36 @@
 #include "comm/connect.h"
 
-#include "comm/host_communicator.h"
+#include "comm/hierarchical_communicator.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
 #include "core/error.h"
 
 namespace zerorun {
+namespace {
 
-std::shared_ptr<Communicator> connect(MpiSession& session, HostWatch watch, std::string* note) {
-  auto messages = std::make_shared<MpiCommunicator>(session);
-  if (session.local_size() != session.size()) return messages;
+std::optional<Hosts> hosts_of(const MpiSession& session, int pretend_hosts) {
+  if (pretend_hosts == 1) return plain_hosts(session.host_of_rank());
+  if (session.size() % pretend_hosts != 0) {
+    fail(ErrorKind::configuration, "comm.pretend_hosts is {}, over which {} ranks cannot be spread evenly", pretend_hosts, session.size());
+  }
+  return Hosts{pretend_hosts, session.size() / pretend_hosts};
+}
+
+}  // namespace
+
+std::shared_ptr<Communicator> connect(MpiSession& session, const ConnectOptions& options, std::string* note) {
+  const auto by_messages = [&](const std::string& reason) {
+    if (note) *note = "ranks send messages, which is slower: " + reason;
+    return std::make_shared<MpiCommunicator>(session, options.watch.timeout_seconds);
+  };
+  const auto hosts = hosts_of(session, options.pretend_hosts);
+  if (!hosts) return by_messages("hosts have different numbers of ranks, or ranks that do not follow each other (mpirun --map-by slot)");
+  if (hosts->count > 1) return std::make_shared<HierarchicalCommunicator>(session, *hosts, options.strict, options.watch);
   try {
-    return std::make_shared<HostCommunicator>(messages, std::move(watch));
+    return std::make_shared<HostCommunicator>(std::make_shared<MpiCommunicator>(session, options.watch.timeout_seconds), options.watch);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::configuration) throw;
-    if (note) *note = fmt::format("ranks send messages, which is slower: {}", error.what());
-    return messages;
+    return by_messages(error.what());
   }
 }
 

@@ -128,8 +128,8 @@ at::Tensor HostCommunicator::allocate_slice(int64_t slice_bytes, void*& whole) {
 }
 
 void HostCommunicator::tell(const Activity& activity) {
-  activity_ = activity;
-  board_->tell(activity);
+  label(activity);
+  show(activity);
 }
 
 void HostCommunicator::abandon() noexcept {
@@ -191,14 +191,19 @@ void HostCommunicator::wait_until(const std::function<bool()>& condition) {
   }
 }
 
+// In order: what travels as messages is matched by it.
 bool HostCommunicator::progress() {
   bool moved = false;
-  for (auto& pending : pending_) moved |= read(pending);
+  for (auto& pending : pending_) {
+    if (pending.is_read) continue;
+    if (!read(pending)) break;
+    moved = true;
+  }
   return std::erase_if(pending_, [this](const Pending& pending) { return pending.is_read && !is_held(pending); }) > 0 || moved;
 }
 
 bool HostCommunicator::read(Pending& pending) {
-  if (pending.is_read || !board_->posted_by_all(pending.sequence)) return false;
+  if (!board_->posted_by_all(pending.sequence)) return false;
   check_agreement(pending.sequence);
   pending.read();
   for (int r = 0; r < size_; ++r) pending.is_taken |= r != rank_ && board_->posting(r, pending.sequence).takes;

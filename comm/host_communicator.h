@@ -17,8 +17,6 @@
 
 namespace zerorun {
 
-// Errors: disagreement where a peer calls another collective, size or dtype, or has ended; PeerFailed where it gave up. Then, and
-// after abandon(), nothing runs any more. Not thread-safe: one thread of a rank makes its calls, Works included.
 // What is watched beside the collectives themselves.
 struct HostWatch {
   double timeout_seconds = 0;  // of a wait for peers, which then throws Error(timeout) that says for whom; 0: none
@@ -26,6 +24,8 @@ struct HostWatch {
   std::function<void(std::string)> on_lost_rank;
 };
 
+// Errors: disagreement where a peer calls another collective, size or dtype, or has ended; PeerFailed where it gave up. Then, and
+// after abandon(), nothing runs any more. Not thread-safe: one thread of a rank makes its calls, Works included.
 class HostCommunicator : public Communicator {
  public:
   // Collective over `messages`, whose ranks are processes of one host, or threads of one. Throws Error(configuration) on all ranks
@@ -44,6 +44,12 @@ class HostCommunicator : public Communicator {
   Readers readers() const override { return Readers::all; }
   at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override;
   void tell(const Activity& activity) override;
+  // The two halves of tell(), for who computes on one thread and communicates on another: what the others see, and what the calls to come
+  // belong to.
+  void show(const Activity& activity) { board_->tell(activity); }
+  void label(const Activity& activity) { activity_ = activity; }
+  // Thread-safe: what is under way, and all after it, fails with PeerFailed, here and on the peers.
+  void interrupt() noexcept { board_->leave(Board::State::gave_up); }
   void abandon() noexcept override;
 
  private:

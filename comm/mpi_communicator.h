@@ -18,8 +18,9 @@ class MpiTransport;
 // error messages may still be under way: the only way on is MpiSession::abort().
 class MpiCommunicator : public Communicator {
  public:
-  // Collective over the ranks of `session`, of which it uses an own duplicate. REQUIRES: `session` outlives it.
-  explicit MpiCommunicator(MpiSession& session);
+  // Collective over the ranks of `session`, of which it uses an own duplicate. A wait of `timeout_seconds`, unless 0, is Error(timeout) that
+  // names who has not come. REQUIRES: `session` outlives it.
+  explicit MpiCommunicator(MpiSession& session, double timeout_seconds = 0);
   // Completes what was issued; the peers must issue it too.
   ~MpiCommunicator() override;
 

@@ -100,14 +100,27 @@ MpiSession::MpiSession(double timeout_seconds, std::function<void(std::string)> 
   find_neighbours();
 }
 
-MpiSession::MpiSession(int communicator) : communicator_(communicator), job_folder_(std::make_unique<JobFolder>()) {
+MpiSession::MpiSession(int communicator)
+    : communicator_(communicator), exceptions_at_start_(std::uncaught_exceptions()), job_folder_(std::make_unique<JobFolder>()) {
   check_not_finalised();
   ZR_CHECK(is_initialised(), "a session over a communicator of the caller's, but MPI is not initialised; call MPI_Init_thread first");
   check_thread_level();
   find_neighbours();
 }
 
+std::unique_ptr<MpiSession> MpiSession::split(int color) {
+  MPI_Comm part = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_Comm_f2c(communicator_), color, rank_, &part);
+  auto session = std::make_unique<MpiSession>(MPI_Comm_c2f(part));
+  session->owns_communicator_ = true;
+  return session;
+}
+
 MpiSession::~MpiSession() {
+  if (owns_communicator_ && std::uncaught_exceptions() == exceptions_at_start_) {
+    MPI_Comm part = MPI_Comm_f2c(communicator_);
+    MPI_Comm_free(&part);
+  }
   if (owns_mpi_ && std::uncaught_exceptions() == exceptions_at_start_) MPI_Finalize();
 }
 
@@ -127,6 +140,10 @@ void MpiSession::find_neighbours() {
   MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &local);
   MPI_Comm_rank(local, &local_rank_);
   MPI_Comm_size(local, &local_size_);
+  int64_t first_of_host = rank_;
+  MPI_Bcast(&first_of_host, 1, MPI_INT64_T, 0, local);
+  host_of_rank_.resize(static_cast<size_t>(size_));
+  MPI_Allgather(&first_of_host, 1, MPI_INT64_T, host_of_rank_.data(), 1, MPI_INT64_T, all);
   MPI_Comm_free(&local);
   char name[MPI_MAX_PROCESSOR_NAME];
   int length = 0;

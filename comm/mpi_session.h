@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace zerorun {
 
@@ -36,6 +37,11 @@ class MpiSession {
   int local_size() const { return local_size_; }
   const std::string& host() const { return host_; }
 
+  // The ranks that give the same `color`, in their order: a session of their own, which this one must outlive. Collective.
+  std::unique_ptr<MpiSession> split(int color);
+  // A number of each rank's host, by rank.
+  const std::vector<int64_t>& host_of_rank() const { return host_of_rank_; }
+
   // As MPI_Comm_c2f gives it: this header brings no mpi.h.
   int communicator() const { return communicator_; }
 
@@ -57,6 +63,8 @@ class MpiSession {
   int local_rank_ = 0;
   int local_size_ = 1;
   std::string host_;
+  std::vector<int64_t> host_of_rank_;
+  bool owns_communicator_ = false;
   std::unique_ptr<JobFolder> job_folder_;
 };
 

@@ -1,6 +1,9 @@
 #include "comm/mpi_transport.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <string>
 
@@ -53,6 +56,7 @@ void MpiMessages::wait() {
   std::vector<int> completed(requests_.size());
   std::vector<MPI_Status> statuses(requests_.size());
   Backoff backoff(20, 80, std::chrono::microseconds(20));
+  const auto start = std::chrono::steady_clock::now();
   for (int done = 0; done < total;) {
     int now = 0;
     const int result = MPI_Testsome(total, requests_.data(), &now, completed.data(), statuses.data());
@@ -60,7 +64,10 @@ void MpiMessages::wait() {
     if (!has_error) check_mpi(result, "MPI_Testsome");
     for (int i = 0; i < now; ++i) check_completed(completed[i], statuses[i], has_error);
     done += now;
-    if (done < total && abandoned_) cancel();
+    if (done < total && limits_.abandoned) cancel();
+    if (done < total && limits_.timeout_seconds > 0 && std::chrono::steady_clock::now() - start > std::chrono::duration<double>(limits_.timeout_seconds)) {
+      fail_for_time();
+    }
     now > 0 ? backoff.reset() : backoff.pause();
   }
   requests_.clear();
@@ -72,6 +79,17 @@ void MpiMessages::cancel() {
     if (expected_[i].incoming && requests_[i] != MPI_REQUEST_NULL) MPI_Cancel(&requests_[i]);
   }
   throw PeerFailed(ErrorKind::stopped, "this rank gave up the collective before its peers joined it");
+}
+
+void MpiMessages::fail_for_time() const {
+  std::vector<int> late;
+  for (size_t i = 0; i < requests_.size(); ++i) {
+    if (requests_[i] != MPI_REQUEST_NULL) late.push_back(limits_.names.first + expected_[i].peer * limits_.names.stride);
+  }
+  std::ranges::sort(late);
+  late.erase(std::ranges::unique(late).begin(), late.end());
+  fail(ErrorKind::timeout, "rank{} {} {} not come to {} for {:.0f} s (comm.timeout_seconds)", late.size() > 1 ? "s" : "", fmt::join(late, ", "),
+       late.size() > 1 ? "have" : "has", describe(tag_, expected_.front().bytes), limits_.timeout_seconds);
 }
 
 void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_error) const {
@@ -87,7 +105,8 @@ void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_
   }
 }
 
-MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned) : abandoned_(abandoned) {
+MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned, double timeout_seconds, Slices slices)
+    : limits_{abandoned, timeout_seconds, slices}, slices_(slices) {
   check_mpi(MPI_Comm_dup(MPI_Comm_f2c(communicator), &communicator_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
@@ -97,17 +116,17 @@ MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned)
 MpiTransport::~MpiTransport() { MPI_Comm_free(&communicator_); }
 
 void MpiTransport::gather(Collective kind, Span slice, Span full) {
-  MpiMessages messages(communicator_, tag_of(kind, full.dtype), abandoned_);
+  MpiMessages messages(communicator_, tag_of(kind, full.dtype), limits_);
   const int64_t bytes = slice.bytes();
   for (int64_t begin = 0; begin < bytes; begin += kMessageBytes) {
     const int64_t length = std::min(kMessageBytes, bytes - begin);
     for (int step = 1; step < size_; ++step) {
       const int from = (rank_ + size_ - step) % size_;
-      messages.receive(from, static_cast<char*>(full.slice(from, size_).data) + begin, length);
+      messages.receive(from, static_cast<char*>(slice_of(full, from).data) + begin, length);
       messages.send((rank_ + step) % size_, static_cast<const char*>(slice.data) + begin, length);
     }
   }
-  const Span own = full.slice(rank_, size_);
+  const Span own = slice_of(full, rank_);
   if (own.data != slice.data && bytes > 0) std::memcpy(own.data, slice.data, static_cast<size_t>(bytes));
   messages.wait();
 }
@@ -116,7 +135,7 @@ void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch,
   if (slice.count == 0) return;
   const int64_t piece = piece_bytes / static_cast<int64_t>(c10::elementSize(full.dtype));
   const int64_t rounds = (slice.count + piece - 1) / piece;
-  const MpiMessages none(communicator_, tag_of(kind, full.dtype), abandoned_);
+  const MpiMessages none(communicator_, tag_of(kind, full.dtype), limits_);
   Round in_flight[2] = {{none, static_cast<char*>(scratch)}, {none, static_cast<char*>(scratch) + size_ * piece_bytes}};
   const auto start = [&](int64_t round) { send_pieces(in_flight[round % 2], full, round * piece, piece); };
   const auto finish = [&](int64_t round) { sum_pieces(in_flight[round % 2], full, slice, round * piece, piece); };
@@ -131,7 +150,7 @@ void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch,
 void MpiTransport::send_pieces(Round& round, Span full, int64_t begin, int64_t piece) {
   for (int step = 1; step < size_; ++step) {
     const int from = (rank_ + size_ - step) % size_, to = (rank_ + step) % size_;
-    const Span outgoing = full.slice(to, size_).part(begin, piece);
+    const Span outgoing = slice_of(full, to).part(begin, piece);
     round.messages.receive(from, round.arrival(from, piece, full.dtype), outgoing.bytes());
     round.messages.send(to, outgoing.data, outgoing.bytes());
   }
@@ -141,7 +160,7 @@ void MpiTransport::sum_pieces(Round& round, Span full, Span slice, int64_t begin
   round.messages.wait();
   std::vector<const void*> parts;
   for (int r = 0; r < size_; ++r) {
-    const void* own = full.slice(rank_, size_).part(begin, piece).data;
+    const void* own = slice_of(full, rank_).part(begin, piece).data;
     parts.push_back(r == rank_ ? own : round.arrival(r, piece, full.dtype));
   }
   rank_sum(parts, slice.part(begin, piece));

@@ -10,16 +10,28 @@
 
 namespace zerorun {
 
+// Which slices of a span belong to the ranks of a transport: every `stride`-th from `first` on. So are the numbers of these ranks among all.
+struct Slices {
+  int first = 0, stride = 1;
+};
+
+// When a wait for messages ends without them.
+struct WaitLimits {
+  const std::atomic<bool>& abandoned;
+  double timeout_seconds = 0;  // 0: none
+  Slices names = {};           // of the ranks, in what is said
+};
+
 // Messages under way, and what is expected of those that come in.
 class MpiMessages {
  public:
   // `tag` tells collective and dtype, so that ranks on different paths notice.
-  MpiMessages(MPI_Comm communicator, int tag, const std::atomic<bool>& abandoned)
-      : communicator_(communicator), tag_(tag), abandoned_(abandoned) {}
+  MpiMessages(MPI_Comm communicator, int tag, const WaitLimits& limits) : communicator_(communicator), tag_(tag), limits_(limits) {}
 
   void send(int peer, const void* data, int64_t bytes);
   void receive(int peer, void* data, int64_t bytes);
-  // Polls until all are done. Throws PeerFailed when they are abandoned; receives are cancelled then, as far as MPI can.
+  // Polls until all are done. Throws PeerFailed when they are abandoned; receives are cancelled then, as far as MPI can. Throws
+  // Error(timeout) that names who has not sent.
   void wait();
 
  private:
@@ -29,11 +41,12 @@ class MpiMessages {
     int64_t bytes;
   };
   [[noreturn]] void cancel();
+  [[noreturn]] void fail_for_time() const;
   void check_completed(int index, const MPI_Status& status, bool has_error) const;
 
   MPI_Comm communicator_;
   int tag_;
-  const std::atomic<bool>& abandoned_;
+  const WaitLimits& limits_;
   std::vector<MPI_Request> requests_;
   std::vector<Expected> expected_;
 };
@@ -42,7 +55,7 @@ class MpiTransport {
  public:
   // A duplicate of MPI_Comm_f2c(communicator) that returns errors. Collective. `abandoned` becomes true when it must not wait for
   // peers any more. REQUIRES: `abandoned` outlives it.
-  MpiTransport(int communicator, const std::atomic<bool>& abandoned);
+  MpiTransport(int communicator, const std::atomic<bool>& abandoned, double timeout_seconds, Slices slices = {});
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -63,7 +76,10 @@ class MpiTransport {
   void send_pieces(Round& round, Span full, int64_t begin, int64_t piece);
   void sum_pieces(Round& round, Span full, Span slice, int64_t begin, int64_t piece);
 
-  const std::atomic<bool>& abandoned_;
+  Span slice_of(Span full, int rank) const { return full.slice(slices_.first + rank * slices_.stride, size_ * slices_.stride); }
+
+  const WaitLimits limits_;
+  const Slices slices_;
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;

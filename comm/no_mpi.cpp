@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "comm/connect.h"
 #include "comm/job_folder.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
@@ -59,7 +60,7 @@ void MpiSession::find_neighbours() {
 
 std::string mpi_library() { return ""; }
 
-MpiCommunicator::MpiCommunicator(MpiSession& session)
+MpiCommunicator::MpiCommunicator(MpiSession& session, double)
     : rank_(session.rank()), size_(session.size()), transport_(std::make_unique<MpiTransport>()) {}
 
 MpiCommunicator::~MpiCommunicator() = default;
@@ -77,5 +78,10 @@ void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) { tra
 at::Tensor MpiCommunicator::allocate(int64_t bytes) { return transport_->alone().allocate(bytes); }
 
 void MpiCommunicator::abandon() noexcept {}
+
+std::shared_ptr<Communicator> connect(MpiSession& session, const ConnectOptions& options, std::string*) {
+  if (options.pretend_hosts > 1) fail(ErrorKind::configuration, "comm.pretend_hosts is {}, over which one rank cannot be spread", options.pretend_hosts);
+  return std::make_shared<HostCommunicator>(std::make_shared<MpiCommunicator>(session), options.watch);
+}
 
 }  // namespace zerorun

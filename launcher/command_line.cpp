@@ -18,7 +18,7 @@ constexpr int kMostRanks = 65'536;
 
 po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
-  options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())(
+  options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())("timing", po::bool_switch())(
       "ranks", po::value<int>())("hosts", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
       "words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
@@ -84,6 +84,7 @@ void read_ranks(const po::variables_map& given, CommandLine& line) {
 void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
   if (given.count("hosts") != 0 && line.command != Command::plan) fail_usage("--hosts belongs to zerorun plan");
+  if (line.timing && line.command != Command::env) fail_usage("--timing belongs to zerorun env");
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
     if (line.json) fail_usage("--json belongs to zerorun evaluate, plan and env; a training writes report.json into its run folder");
@@ -129,6 +130,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   line.command = Command::version;
   if (given["version"].as<bool>()) return line;
   line.json = given["json"].as<bool>();
+  line.timing = given["timing"].as<bool>();
   read_words(option<std::vector<std::string>>(given, "words"), line);
   check_options(given, line);
   if (line.command == Command::plan) read_ranks(given, line);
@@ -146,6 +148,7 @@ std::string help_text() {
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
+  mpirun -np 2 zerorun env --timing      what takes the time from mpirun to the first step, here
 
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated

@@ -17,6 +17,7 @@ struct CommandLine {
   std::vector<Override> overrides;  // in the order given
   int ranks = 0, hosts = 1;         // plan only
   bool json = false;                // evaluate, plan and env
+  bool timing = false;              // env
   GenerateCommand generate;
   LadderOptions ladder = {};        // bench
 };

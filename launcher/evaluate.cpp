@@ -76,7 +76,7 @@ std::string json_of(const Settings& settings, const Evaluation& result) {
 void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& out) {
   check_split(settings);
   check_backend(settings);
-  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds));
+  const auto ranks = connect_ranks(session, settings);
   auto& communicator = *ranks;
   agree(communicator, settings);
   const int threads = threads_of(settings, session.local_size());

@@ -115,7 +115,7 @@ class Printer {
 
 void generate(const GenerateCommand& command, MpiSession& session, std::ostream& out, std::ostream& notes) {
   const bool speaks = session.rank() == 0;
-  const auto ranks = connect_ranks(session, kTimeoutSeconds);
+  const auto ranks = connect_ranks(session, Settings{});
   auto& communicator = *ranks;
   set_compute_threads(threads_of({}, session.local_size()));
 

@@ -132,7 +132,7 @@ Measured measure(const Trial& trial, Communicator& communicator) {
 // Who runs what: MPI's ranks, or threads.
 class Ranks {
  public:
-  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect_ranks(session, kTimeoutSeconds)) {}
+  explicit Ranks(MpiSession& session) : session_(session), mpi_(connect_ranks(session, Settings{})) {}
 
   int sharded() const { return session_.size() > 1 ? session_.size() : kThreadRanks; }
   bool speaks() const { return session_.rank() == 0; }

@@ -21,6 +21,7 @@
 #include "launcher/plan.h"
 #include "launcher/pretrained.h"
 #include "launcher/signals.h"
+#include "launcher/start_timing.h"
 #include "launcher/train.h"
 
 namespace zerorun {
@@ -112,6 +113,7 @@ int run_to_the_end(const Settings& settings, Work work) {
 }
 
 int run(int argc, char** argv) {
+  const auto start = std::chrono::steady_clock::now();
   const bool under_mpirun = std::getenv("OMPI_COMM_WORLD_RANK") != nullptr;
   CommandLine line;
   Settings settings;
@@ -135,6 +137,9 @@ int run(int argc, char** argv) {
   }
   if (line.command == CommandLine::Command::bench) {
     return run_to_the_end({}, [&](MpiSession& session) { run_ladder(line.ladder, session, std::cout); });
+  }
+  if (line.timing) {
+    return run_to_the_end({}, [&](MpiSession& session) { print_start_timing({start, std::chrono::steady_clock::now()}, session, line.json, std::cout); });
   }
   if (launched_rank() != 0) return 0;  // nothing that ranks share: one does it
   switch (line.command) {

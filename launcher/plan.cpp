@@ -19,7 +19,7 @@ void plan(const CommandLine& line, std::ostream& out) {
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
   const int local_ranks = (line.ranks + line.hosts - 1) / line.hosts;
-  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, local_ranks), line.hosts == 1 ? Readers::all : Readers::host, windows);
+  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, local_ranks), line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host, windows);
   const auto memory = predicted_memory(prediction, model, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction)) << '\n';

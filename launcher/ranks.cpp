@@ -6,13 +6,14 @@
 
 namespace zerorun {
 
-std::shared_ptr<Communicator> connect_ranks(MpiSession& session, double timeout_seconds, std::string* note) {
+std::shared_ptr<Communicator> connect_ranks(MpiSession& session, const Settings& settings, std::string* note) {
+  const auto say = [&session](const std::string& message) {
+    if (session.claim_to_speak()) std::fprintf(stderr, "zerorun: %s\n", message.c_str());
+  };
   return connect(session,
-                 {.timeout_seconds = timeout_seconds,
-                  .on_lost_rank =
-                      [&session](const std::string& message) {
-                        if (session.claim_to_speak()) std::fprintf(stderr, "zerorun: %s\n", message.c_str());
-                      }},
+                 {.watch = {.timeout_seconds = static_cast<double>(settings.comm.timeout_seconds), .on_lost_rank = say},
+                  .pretend_hosts = static_cast<int>(settings.comm.pretend_hosts),
+                  .strict = settings.run.determinism == Settings::Determinism::strict},
                  note);
 }
 

@@ -121,6 +121,7 @@ struct Settings {
   struct Comm {
     Backend backend = Backend::automatic;
     int64_t timeout_seconds = 120;
+    int64_t pretend_hosts = 1;
     bool operator==(const Comm&) const = default;
   } comm;
 

@@ -120,7 +120,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   check_backend(settings);
   const int micro_batches = micro_batches_of(settings, session.size());
   std::string slower;
-  const auto ranks = connect_ranks(session, static_cast<double>(settings.comm.timeout_seconds), &slower);
+  const auto ranks = connect_ranks(session, settings, &slower);
   agree(*ranks, settings);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);

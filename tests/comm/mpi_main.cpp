@@ -1,17 +1,21 @@
 // Runs the contract suite on ranks that are processes: every rank runs every test, in the same order.
+#include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <numeric>
 
 #include "comm/connect.h"
+#include "comm/counting_communicator.h"
 #include "comm/gather.h"
 #include "comm/mpi_communicator.h"
 #include "comm/mpi_session.h"
 #include "core/memory.h"
 #include "tests/comm/contract_suite.h"
+#include "tests/comm/sent_bytes.h"
 
 namespace zerorun::test {
 namespace {
@@ -38,8 +42,20 @@ std::vector<Backend> backends() {
   const Backend host{"host", the_session->size(), [](const auto& body) {
                        run_on_this_rank(*the_session, [](auto& session) { return connect(session); }, body);
                      }};
-  return {messages, counted(messages), host, registered(host)};
+  std::vector<Backend> all{messages, counted(messages), host, registered(host)};
+  for (int hosts = 2; hosts <= the_session->size(); ++hosts) {
+    if (the_session->size() % hosts != 0) continue;
+    const auto connected = [hosts](auto& session) { return connect(session, {.pretend_hosts = hosts}); };
+    const Backend strict{"hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, connected, body); }};
+    all.insert(all.end(), {strict, registered(strict)});
+  }
+  if (the_session->size() > 1) {  // one rank each: the order of hosts is that of ranks
+    const auto connected = [](auto& session) { return connect(session, {.pretend_hosts = session.size(), .strict = false}); };
+    all.push_back({"fast_host_each", the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, connected, body); }});
+  }
+  return all;
 }
+
 
 INSTANTIATE_TEST_SUITE_P(Backends, CollectivesContract, testing::ValuesIn(backends()), name_of_instance);
 INSTANTIATE_TEST_SUITE_P(Backends, CommunicatorContract, testing::ValuesIn(backends()), name_of_instance);
@@ -48,6 +64,67 @@ TEST(Connect, RanksOfOneHostShareMemory) {
   std::string note;
   EXPECT_EQ(connect(*the_session, {}, &note)->readers(), Readers::all);
   EXPECT_EQ(note, "");
+}
+
+// What is counted is what travels, where every rank is a host of its own.
+TEST(Hierarchical, BytesBetweenHostsAreThoseOfTheFormulas) {
+  const int n = the_session->size();
+  if (n == 1) return;
+  for (const bool strict : {true, false}) {
+    const auto connected = [&](auto& session) { return connect(session, {.pretend_hosts = n, .strict = strict}); };
+    run_on_this_rank(*the_session, connected, [&](Communicator& inner) {
+      CountingCommunicator communicator(inner);
+      const int64_t count = 100'000;
+      const at::Tensor memory = communicator.allocate(count * n * 4), slice = communicator.allocate(count * 4);
+      const at::Tensor scratch = communicator.allocate(communicator.reduce_scratch_bytes(count, at::kFloat));
+      const Span full{memory.data_ptr(), count * n, at::kFloat}, own{slice.data_ptr(), count, at::kFloat};
+      const Span space{scratch.data_ptr(), scratch.numel(), at::kByte};
+      std::fill_n(static_cast<float*>(full.data), full.count, 1.0f);
+      gather(inner, 0);
+      const int64_t before = sent_bytes;
+      communicator.reduce_scatter(full, own, space, {}).wait();
+      communicator.all_gather(own, full).wait();
+      communicator.all_reduce(full, space).wait();
+      const auto traffic = communicator.traffic();
+      EXPECT_EQ(sent_bytes - before, traffic.reduce_scatter.bytes_sent + traffic.all_gather.bytes_sent + traffic.all_reduce.bytes_sent);
+      EXPECT_EQ(sent_bytes - before, 4 * (n - 1) * count * 4);
+      gather(inner, 0);
+    });
+  }
+}
+
+// Summed inside first, a part of each host travels: half of the bytes with two ranks on a host, and another order of the sum.
+TEST(Hierarchical, FastSumsInsideAHostFirst) {
+  const int n = the_session->size();
+  if (n != 4) return;
+  const auto sum = [&](bool strict, std::vector<float>& result) {
+    int64_t bytes = 0;
+    const auto connected = [&](auto& session) { return connect(session, {.pretend_hosts = 2, .strict = strict}); };
+    run_on_this_rank(*the_session, connected, [&](Communicator& communicator) {
+      const int64_t count = 5'000;
+      const at::Tensor memory = communicator.allocate(count * n * 4), scratch = communicator.allocate(communicator.reduce_scratch_bytes(count, at::kFloat));
+      const Span full{memory.data_ptr(), count * n, at::kFloat};
+      auto* values = static_cast<float*>(full.data);
+      for (int64_t i = 0; i < full.count; ++i) values[i] = 1.0f / static_cast<float>(3 + (i + 7 * communicator.rank()) % 101);
+      gather(communicator, 0);
+      const int64_t before = sent_bytes;
+      const Span own = full.slice(communicator.rank(), n);
+      communicator.reduce_scatter(full, own, {scratch.data_ptr(), scratch.numel(), at::kByte}, {}).wait();
+      bytes = sent_bytes - before;
+      result.assign(static_cast<float*>(own.data), static_cast<float*>(own.data) + own.count);
+      gather(communicator, 0);
+    });
+    return bytes;
+  };
+  std::vector<float> exact, fast;
+  const int64_t all_parts = sum(true, exact), host_parts = sum(false, fast);
+  EXPECT_EQ(all_parts, 3 * host_parts);  // one other host, three other ranks
+  int different = 0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    EXPECT_NEAR(fast[i], exact[i], 2e-7 * exact[i]);
+    different += fast[i] != exact[i];
+  }
+  EXPECT_GT(different, 0);
 }
 
 TEST(MpiSession, KnowsTheRanksOfThisHost) {

@@ -43,6 +43,13 @@ TEST(CommandLine, AnEvaluationTakesAFileAndOverrides) {
   EXPECT_THAT(help_text(), testing::HasSubstr("zerorun evaluate train.yaml"));
 }
 
+TEST(CommandLine, TimingBelongsToEnv) {
+  const char* const timed[] = {"zerorun", "env", "--timing"};
+  EXPECT_TRUE(parse_command_line(3, timed).timing);
+  const char* const plan[] = {"zerorun", "plan", "a.yaml", "--ranks", "2", "--timing"};
+  EXPECT_THROW(parse_command_line(6, plan), Error);
+}
+
 TEST(CommandLine, ALadderHasAModelAndRows) {
   const CommandLine toy = parse({"bench", "ladder"});
   EXPECT_EQ(toy.command, Command::bench);

@@ -20,7 +20,7 @@
 namespace zerorun::testing {
 namespace {
 
-constexpr double kTimeout = 3;
+constexpr int kTimeout = 3;
 
 class GoesWrong final : public Forwarding {
  public:
@@ -66,7 +66,9 @@ int run(const std::string& way, int rank, int collective) {
     _exit(static_cast<int>(ErrorKind::timeout));
   });
   try {
-    const auto ranks = connect_ranks(session, kTimeout);
+    Settings settings;
+    settings.comm.timeout_seconds = kTimeout;
+    const auto ranks = connect_ranks(session, settings);
     GoesWrong wrong(*ranks, way == "skip", fails ? collective : 0);
     train(wrong);
   } catch (const Error& error) {

@@ -112,9 +112,22 @@ class Planning(Program):
             return json.loads(out)["memory"][0]["categories"]["gathered"]["predicted"]
         self.assertEqual(gathered(), 0)
         self.assertGreater(gathered("--hosts", "2"), 0)
+        self.assertEqual(gathered("--set", "comm.pretend_hosts=2"), gathered("--hosts", "2"))
 
 
 class Reporting(Program):
+    def test_what_the_start_takes_is_shown_phase_by_phase(self):
+        status, out, err = self.run_program("env", "--timing", "--json")
+        self.assertEqual(status, 0, err)
+        timing = json.loads(out)
+        self.assertEqual(timing["ranks"], 2)
+        self.assertEqual(list(timing["seconds"]), ["launcher", "program", "mpi", "ranks", "prediction", "model", "first_step", "second_step"])
+        self.assertTrue(all(seconds >= 0 for seconds in timing["seconds"].values()), timing)
+        status, out, err = self.run_program("env", "--timing", ranks=0)
+        self.assertEqual(status, 0, err)
+        self.assertRegex(out, r"mpirun, until it starts this rank +none\n")
+        self.assertEqual(len(out.splitlines()), 8)
+
     def test_env_says_the_same_in_lines_and_in_json(self):
         status, out, err = self.run_program("env", "--json", ranks=0)
         self.assertEqual(status, 0, err)
