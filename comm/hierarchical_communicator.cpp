@@ -8,6 +8,7 @@
 #include "comm/mpi_session.h"
 #include "comm/mpi_transport.h"
 #include "comm/rank_sum.h"
+#include "core/error.h"
 
 namespace zerorun {
 
@@ -16,6 +17,8 @@ HierarchicalCommunicator::HierarchicalCommunicator(MpiSession& session, Hosts ho
       size_(session.size()),
       hosts_(hosts),
       strict_(strict),
+      timeout_seconds_(watch.timeout_seconds),
+      roll_call_(session),
       host_session_(session.split(hosts.host_of(rank_))),
       place_session_(session.split(hosts.place_of(rank_))),
       inside_(std::make_unique<HostCommunicator>(std::make_shared<MpiCommunicator>(*host_session_, watch.timeout_seconds), watch)) {
@@ -43,7 +46,7 @@ Work HierarchicalCommunicator::all_gather(Span slice, Span full) {
   check_all_gather(*this, slice, full);
   check_data(slice);
   check_data(full);
-  return submit([=, this] { gather(Collective::all_gather, slice, full); });
+  return submit({Collective::all_gather, slice.dtype, slice.count, activity_}, [=, this] { gather(Collective::all_gather, slice, full); });
 }
 
 Work HierarchicalCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
@@ -51,7 +54,7 @@ Work HierarchicalCommunicator::reduce_scatter(Span full, Span slice, Span scratc
   check_data(full);
   check_data(slice);
   check_data(scratch);
-  return submit([=, this] {
+  return submit({Collective::reduce_scatter, full.dtype, full.count, activity_}, [=, this] {
     reduce(Collective::reduce_scatter, full, slice, scratch);
     for_each_block(slice, on_block);
   });
@@ -61,7 +64,7 @@ Work HierarchicalCommunicator::all_reduce(Span full, Span scratch) {
   check_all_reduce(*this, full, scratch);
   check_data(full);
   check_data(scratch);
-  return submit([=, this] {
+  return submit({Collective::all_reduce, full.dtype, full.count, activity_}, [=, this] {
     const Span own = full.slice(rank_, size_);
     reduce(Collective::all_reduce, full, own, scratch);
     gather(Collective::all_reduce, own, full);
@@ -71,7 +74,7 @@ Work HierarchicalCommunicator::all_reduce(Span full, Span scratch) {
 void HierarchicalCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
   check_exchange(mine, all, bytes);
   const Span slice{const_cast<void*>(mine), bytes, at::kByte}, full{all, bytes * size_, at::kByte};
-  submit([=, this] { all_ranks_->gather(Collective::exchange, slice, full); }).wait();
+  submit({Collective::exchange, at::kByte, bytes, activity_}, [=, this] { all_ranks_->gather(Collective::exchange, slice, full); }).wait();
 }
 
 // On the caller's thread, whose memory scope pays; nothing is under way then.
@@ -83,6 +86,7 @@ at::Tensor HierarchicalCommunicator::allocate(int64_t bytes) {
 void HierarchicalCommunicator::tell(const Activity& activity) {
   activity_ = activity;
   inside_->show(activity);
+  roll_call_.tell(activity);
 }
 
 // Where nothing is under way there is nothing to give up.
@@ -97,13 +101,24 @@ void HierarchicalCommunicator::abandon() noexcept {
   }
 }
 
-Work HierarchicalCommunicator::submit(std::function<void()> task) {
+Work HierarchicalCommunicator::submit(const Call& call, std::function<void()> task) {
+  roll_call_.count_call();
   ++under_way_;
-  return worker_.submit([this, task = std::move(task), activity = activity_] {
-    inside_->label(activity);
-    task();
+  return worker_.submit([this, call, task = std::move(task)] {
+    run(call, task);
     --under_way_;
   });
+}
+
+// Whom this rank waits for may wait in turn: who is late is asked of all.
+void HierarchicalCommunicator::run(const Call& call, const std::function<void()>& task) {
+  inside_->label(call.activity);
+  try {
+    task();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timeout) throw;
+    fail(ErrorKind::timeout, "{}; rank {} waits in {} for {:.0f} s (comm.timeout_seconds)", roll_call_.who_is_late(), rank_, call.describe(), timeout_seconds_);
+  }
 }
 
 void HierarchicalCommunicator::gather(Collective kind, Span slice, Span full) {

@@ -9,6 +9,7 @@
 
 #include "comm/host_communicator.h"
 #include "comm/hosts.h"
+#include "comm/roll_call.h"
 #include "comm/worker.h"
 
 namespace zerorun {
@@ -16,7 +17,7 @@ namespace zerorun {
 class MpiSession;
 class MpiTransport;
 
-// Errors: as HostCommunicator inside a host, as MpiCommunicator between hosts.
+// Errors: as HostCommunicator inside a host, as MpiCommunicator between hosts; a timeout names who is late of all ranks.
 class HierarchicalCommunicator : public Communicator {
  public:
   // Collective over the ranks of `session`, which it must not outlive.
@@ -36,7 +37,8 @@ class HierarchicalCommunicator : public Communicator {
   void abandon() noexcept override;
 
  private:
-  Work submit(std::function<void()> task);
+  Work submit(const Call& call, std::function<void()> task);
+  void run(const Call& call, const std::function<void()>& task);
   void gather(Collective kind, Span slice, Span full);
   void reduce(Collective kind, Span full, Span slice, Span scratch);
   // Of the slices that belong to the ranks of a host.
@@ -46,7 +48,9 @@ class HierarchicalCommunicator : public Communicator {
   const int rank_, size_;
   const Hosts hosts_;
   const bool strict_;
+  const double timeout_seconds_;
   Activity activity_;
+  RollCall roll_call_;
   std::atomic<bool> abandoned_ = false;
   std::atomic<int> under_way_ = 0;
   std::unique_ptr<MpiSession> host_session_, place_session_;  // the ranks of this host; those of this rank's place on all

@@ -14,7 +14,6 @@
 #include "comm/rank_sum.h"
 #include "comm/stream.h"
 #include "core/error.h"
-#include "core/memory.h"
 
 namespace zerorun {
 namespace {
@@ -42,9 +41,10 @@ HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostW
 }
 
 HostCommunicator::~HostCommunicator() {
+  if (failure_) return;  // what the board says of this rank is still read
   try {
     wait_until([this] { return pending_.empty(); });
-    if (!failure_) board_->leave(Board::State::ended);
+    board_->leave(Board::State::ended);
   } catch (...) {
     give_up(std::current_exception());
   }

@@ -112,6 +112,19 @@ class Interruption(Program):
         self.assertEqual(err.count("zerorun: "), 1, err)
         self.wait_until_gone()
 
+    def test_a_rank_that_stops_on_another_host_is_named_though_others_wait_for_those_that_wait_for_it(self):
+        for victim in (0, 3):
+            process = self.start(*self.LONG, "--set", "comm.timeout_seconds=3", "--set", "comm.pretend_hosts=2", "--set", "training.micro_batch_size=3",
+                                 "--set", f"run.dir=runs/{victim}", ranks=4)
+            self.wait_for_step(run=str(victim))
+            stopped = next(rank for rank in self.processes() if self.rank_of(rank) == victim)
+            os.kill(int(stopped), signal.SIGSTOP)
+            out, err = process.communicate(timeout=WITHIN)
+            self.assertEqual(process.returncode, 82, out + err)
+            self.assertRegex(err, rf"zerorun: rank {victim} does not answer, is stopped or cut off; rank \d waits in \w+ of .* for 3 s")
+            self.assertEqual(err.count("zerorun: "), 1, err)
+            self.wait_until_gone()
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
