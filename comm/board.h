@@ -30,6 +30,7 @@ class Board {
   static int64_t bytes_for(int ranks);
   // `memory` is zero, has bytes_for(ranks) bytes, and outlives the board.
   Board(void* memory, int rank, int ranks);
+  int ranks() const { return ranks_; }
 
   // Collectives that may be under way at once. A place is free again when all ranks are done with what was there.
   static constexpr uint64_t kRing = 64;

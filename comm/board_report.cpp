@@ -1,12 +1,12 @@
 #include "comm/board_report.h"
 
-#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <map>
 
 #include "comm/process_watch.h"
+#include "comm/rank_words.h"
 
 namespace zerorun {
 namespace {
@@ -17,28 +17,21 @@ std::string host_name() {
   return name;
 }
 
-std::string activity_of(const Board& board, int rank) {
-  const auto activity = board.activity(rank);
-  return activity.text().empty() ? "the start" : std::string(activity.text());
-}
-
 }  // namespace
 
-std::string describe_ranks(const Board& board, int ranks, const std::vector<int>& others, const char* are) {
+std::string describe_ranks(const Board& board, int first_rank, const std::vector<int>& others, const char* are) {
   std::string text;
   for (const int r : others) {
     const bool stopped = process_state(board.process(r)) == 'T';
-    text += fmt::format("{}rank {} (process {} on {}) {} in {}", text.empty() ? "" : ", ", r, board.process(r), host_name(), stopped ? "is stopped" : are,
-                        activity_of(board, r));
+    text += text.empty() ? "" : ", ";
+    text += rank_in(first_rank + r, board.process(r), host_name(), stopped ? "is stopped" : are, board.activity(r));
   }
   std::map<std::string, std::vector<int>> waiting;
-  for (int r = 0; r < ranks; ++r) {
+  for (int r = 0; r < board.ranks(); ++r) {
     const uint64_t sequence = board.waits_in(r);
-    if (sequence && std::ranges::find(others, r) == others.end()) waiting[board.posting(r, sequence).call.describe()].push_back(r);
+    if (sequence && std::ranges::find(others, r) == others.end()) waiting[board.posting(r, sequence).call.describe()].push_back(first_rank + r);
   }
-  for (const auto& [call, those] : waiting) {
-    text += fmt::format("; rank{} {} wait{} in {}", those.size() > 1 ? "s" : "", fmt::join(those, ", "), those.size() > 1 ? "" : "s", call);
-  }
+  for (const auto& [call, those] : waiting) text += "; " + ranks_that(those, "waits", "wait") + " in " + call;
   return text;
 }
 

@@ -1,6 +1,10 @@
 #include "comm/collective.h"
 
+#include <algorithm>
+#include <functional>
+
 #include "comm/rank_sum.h"
+#include "comm/rank_words.h"
 #include "core/error.h"
 
 namespace zerorun {
@@ -37,9 +41,22 @@ std::string Call::describe() const {
   return activity.text().empty() ? text : fmt::format("{} ({})", text, activity.text());
 }
 
-void fail_disagreement(const Call& of_first, int rank, const Call& of_rank) {
-  fail(ErrorKind::disagreement, "ranks disagree: rank 0 calls {}, rank {} calls {}; all ranks must make the same calls", of_first.describe(), rank,
-       of_rank.describe());
+void check_agreement(const std::vector<CallOfRank>& calls) {
+  if (std::ranges::all_of(calls, [&](const CallOfRank& of) { return of.call == calls[0].call; })) return;
+  struct Camp {
+    Call call;
+    std::vector<int> ranks;
+  };
+  std::vector<Camp> camps;
+  for (const auto& [rank, call] : calls) {
+    auto own = std::ranges::find(camps, call, &Camp::call);
+    if (own == camps.end()) own = camps.insert(camps.end(), {call, {}});
+    own->ranks.push_back(rank);
+  }
+  std::ranges::stable_sort(camps, std::ranges::greater(), [](const Camp& camp) { return camp.ranks.size(); });
+  std::string text;
+  for (const Camp& camp : camps) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", ranks_that(camp.ranks, "calls", "call"), camp.call.describe());
+  fail(ErrorKind::disagreement, "ranks disagree: {}; all ranks must make the same calls", text);
 }
 
 void check_all_gather(const Communicator& communicator, Span slice, Span full) { check_slices(communicator, full, slice); }

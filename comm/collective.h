@@ -1,6 +1,7 @@
 // The kinds of collectives, and what every backend checks of their arguments before it starts one.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "comm/communicator.h"
 
@@ -21,8 +22,13 @@ struct Call {
   std::string describe() const;
 };
 
-// The Error of kind disagreement where a rank makes another call than rank 0.
-[[noreturn]] void fail_disagreement(const Call& of_first, int rank, const Call& of_rank);
+struct CallOfRank {
+  int rank;
+  Call call;
+};
+
+// Throws Error(disagreement), which says who calls what, where the calls are not the same. Those that most ranks make come first.
+void check_agreement(const std::vector<CallOfRank>& calls);
 
 // A span handed to a broken REQUIRES of communicator.h throws an Error of kind bug: sizes that do not fit, another dtype,
 // a slice that overlaps `full` without being the own one, too little scratch, a dtype that cannot be summed.

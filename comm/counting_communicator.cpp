@@ -1,7 +1,5 @@
 #include "comm/counting_communicator.h"
 
-#include <ATen/core/Tensor.h>
-
 #include <chrono>
 #include <mutex>
 
@@ -64,7 +62,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-CountingCommunicator::CountingCommunicator(Communicator& inner) : inner_(inner), counters_(std::make_shared<Counters>()) {}
+CountingCommunicator::CountingCommunicator(Communicator& inner) : ForwardingCommunicator(inner), counters_(std::make_shared<Counters>()) {}
 
 Traffic CountingCommunicator::traffic() const {
   const std::lock_guard lock(counters_->mutex);
@@ -104,9 +102,5 @@ void CountingCommunicator::exchange(const void* mine, void* all, int64_t bytes) 
     return Work();
   });
 }
-
-at::Tensor CountingCommunicator::allocate(int64_t bytes) { return inner_.allocate(bytes); }
-
-at::Tensor CountingCommunicator::allocate_slice(int64_t slice_bytes, void*& whole) { return inner_.allocate_slice(slice_bytes, whole); }
 
 }  // namespace zerorun

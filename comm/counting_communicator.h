@@ -3,7 +3,7 @@
 #pragma once
 #include <memory>
 
-#include "comm/communicator.h"
+#include "comm/forwarding_communicator.h"
 
 namespace zerorun {
 
@@ -38,7 +38,7 @@ struct Traffic {
 };
 
 // Thread-safe as far as `inner` is. A Work may outlive it.
-class CountingCommunicator : public Communicator {
+class CountingCommunicator : public ForwardingCommunicator {
  public:
   // REQUIRES: `inner` outlives it.
   explicit CountingCommunicator(Communicator& inner);
@@ -46,24 +46,16 @@ class CountingCommunicator : public Communicator {
   // A call counts when it is made, its seconds when wait() returns.
   Traffic traffic() const;
 
-  int rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
   Work all_gather(Span slice, Span full) override;
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
-  at::Tensor allocate(int64_t bytes) override;
-  at::Tensor allocate_slice(int64_t slice_bytes, void*& whole) override;
-  Readers readers() const override { return inner_.readers(); }
-  void tell(const Activity& activity) override { inner_.tell(activity); }
-  void abandon() noexcept override { inner_.abandon(); }
 
  private:
   struct Counters;
   template <typename Start>
   Work count(Traffic::Line Traffic::*line, int64_t bytes_sent, Start start);
 
-  Communicator& inner_;
   std::shared_ptr<Counters> counters_;
 };
 

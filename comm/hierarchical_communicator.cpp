@@ -21,13 +21,20 @@ HierarchicalCommunicator::HierarchicalCommunicator(MpiSession& session, Hosts ho
       roll_call_(session),
       host_session_(session.split(hosts.host_of(rank_))),
       place_session_(session.split(hosts.place_of(rank_))),
-      inside_(std::make_unique<HostCommunicator>(std::make_shared<MpiCommunicator>(*host_session_, watch.timeout_seconds), watch)) {
+      inside_(std::make_unique<HostCommunicator>(std::make_shared<MpiCommunicator>(*host_session_, watch.timeout_seconds), watch_on_host(watch))) {
   worker_.submit([&] {
     at::get_num_threads();  // as many as the program's: from now on one, the others compute
     omp_set_num_threads(1);
-    all_ranks_ = std::make_unique<MpiTransport>(session.communicator(), abandoned_, watch.timeout_seconds);
-    between_ = std::make_unique<MpiTransport>(place_session_->communicator(), abandoned_, watch.timeout_seconds, Slices{hosts_.place_of(rank_), hosts_.ranks_of_each});
+    WaitLimits limits{abandoned_, watch.timeout_seconds};
+    all_ranks_ = std::make_unique<MpiTransport>(session.communicator(), limits);
+    limits.ranks = {hosts_.place_of(rank_), hosts_.ranks_of_each};
+    between_ = std::make_unique<MpiTransport>(place_session_->communicator(), limits);
   }).wait();
+}
+
+HostWatch HierarchicalCommunicator::watch_on_host(HostWatch watch) const {
+  watch.first_rank = hosts_.host_of(rank_) * hosts_.ranks_of_each;
+  return watch;
 }
 
 HierarchicalCommunicator::~HierarchicalCommunicator() {
@@ -46,7 +53,8 @@ Work HierarchicalCommunicator::all_gather(Span slice, Span full) {
   check_all_gather(*this, slice, full);
   check_data(slice);
   check_data(full);
-  return submit({Collective::all_gather, slice.dtype, slice.count, activity_}, [=, this] { gather(Collective::all_gather, slice, full); });
+  const Call call{Collective::all_gather, slice.dtype, slice.count, activity_};
+  return submit(call, [=, this] { gather(call, slice, full); });
 }
 
 Work HierarchicalCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
@@ -54,8 +62,9 @@ Work HierarchicalCommunicator::reduce_scatter(Span full, Span slice, Span scratc
   check_data(full);
   check_data(slice);
   check_data(scratch);
-  return submit({Collective::reduce_scatter, full.dtype, full.count, activity_}, [=, this] {
-    reduce(Collective::reduce_scatter, full, slice, scratch);
+  const Call call{Collective::reduce_scatter, full.dtype, full.count, activity_};
+  return submit(call, [=, this] {
+    reduce(call, full, slice, scratch);
     for_each_block(slice, on_block);
   });
 }
@@ -64,17 +73,19 @@ Work HierarchicalCommunicator::all_reduce(Span full, Span scratch) {
   check_all_reduce(*this, full, scratch);
   check_data(full);
   check_data(scratch);
-  return submit({Collective::all_reduce, full.dtype, full.count, activity_}, [=, this] {
+  const Call call{Collective::all_reduce, full.dtype, full.count, activity_};
+  return submit(call, [=, this] {
     const Span own = full.slice(rank_, size_);
-    reduce(Collective::all_reduce, full, own, scratch);
-    gather(Collective::all_reduce, own, full);
+    reduce(call, full, own, scratch);
+    gather(call, own, full);
   });
 }
 
 void HierarchicalCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
   check_exchange(mine, all, bytes);
   const Span slice{const_cast<void*>(mine), bytes, at::kByte}, full{all, bytes * size_, at::kByte};
-  submit({Collective::exchange, at::kByte, bytes, activity_}, [=, this] { all_ranks_->gather(Collective::exchange, slice, full); }).wait();
+  const Call call{Collective::exchange, at::kByte, bytes, activity_};
+  submit(call, [=, this] { all_ranks_->gather(call, slice, full); }).wait();
 }
 
 // On the caller's thread, whose memory scope pays; nothing is under way then.
@@ -102,37 +113,44 @@ void HierarchicalCommunicator::abandon() noexcept {
 }
 
 Work HierarchicalCommunicator::submit(const Call& call, std::function<void()> task) {
-  roll_call_.count_call();
+  const uint64_t number = roll_call_.come_to_call();
   ++under_way_;
-  return worker_.submit([this, call, task = std::move(task)] {
-    run(call, task);
+  return worker_.submit([this, number, call, task = std::move(task)] {
+    try {
+      run(number, call, task);
+    } catch (...) {
+      inside_->interrupt();  // peers of this host must not take it for one that has ended in order
+      throw;
+    }
     --under_way_;
   });
 }
 
 // Whom this rank waits for may wait in turn: who is late is asked of all.
-void HierarchicalCommunicator::run(const Call& call, const std::function<void()>& task) {
+void HierarchicalCommunicator::run(uint64_t number, const Call& call, const std::function<void()>& task) {
   inside_->label(call.activity);
+  roll_call_.set_under_way(number, call);
   try {
     task();
+    roll_call_.set_under_way(0, {});
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::timeout) throw;
     fail(ErrorKind::timeout, "{}; rank {} waits in {} for {:.0f} s (comm.timeout_seconds)", roll_call_.who_is_late(), rank_, call.describe(), timeout_seconds_);
   }
 }
 
-void HierarchicalCommunicator::gather(Collective kind, Span slice, Span full) {
-  between_->gather(kind, slice, full);
+void HierarchicalCommunicator::gather(const Call& call, Span slice, Span full) {
+  between_->gather(call, slice, full);
   std::vector<Work> hosts;
   for (int host = 0; host < hosts_.count; ++host) hosts.push_back(inside_->all_gather(own_place(full, host), block(full, host)));
   for (auto& work : hosts) work.wait();
 }
 
-void HierarchicalCommunicator::reduce(Collective kind, Span full, Span slice, Span scratch) {
+void HierarchicalCommunicator::reduce(const Call& call, Span full, Span slice, Span scratch) {
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
-  if (strict_) return all_ranks_->reduce(kind, full, slice, scratch.data, piece_bytes);
+  if (strict_) return all_ranks_->reduce(call, full, slice, scratch.data, piece_bytes);
   for (int host = 0; host < hosts_.count; ++host) inside_->reduce_scatter(block(full, host), own_place(full, host), scratch, {}).wait();
-  between_->reduce(kind, full, slice, scratch.data, piece_bytes);
+  between_->reduce(call, full, slice, scratch.data, piece_bytes);
 }
 
 }  // namespace zerorun

@@ -37,10 +37,11 @@ class HierarchicalCommunicator : public Communicator {
   void abandon() noexcept override;
 
  private:
+  HostWatch watch_on_host(HostWatch watch) const;
   Work submit(const Call& call, std::function<void()> task);
-  void run(const Call& call, const std::function<void()>& task);
-  void gather(Collective kind, Span slice, Span full);
-  void reduce(Collective kind, Span full, Span slice, Span scratch);
+  void run(uint64_t number, const Call& call, const std::function<void()>& task);
+  void gather(const Call& call, Span slice, Span full);
+  void reduce(const Call& call, Span full, Span slice, Span scratch);
   // Of the slices that belong to the ranks of a host.
   Span block(Span full, int host) const { return full.slice(host, hosts_.count); }
   Span own_place(Span full, int host) const { return block(full, host).slice(hosts_.place_of(rank_), hosts_.ranks_of_each); }

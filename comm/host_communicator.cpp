@@ -41,7 +41,7 @@ HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostW
 }
 
 HostCommunicator::~HostCommunicator() {
-  if (failure_) return;  // what the board says of this rank is still read
+  if (failure_ || board_->state(rank_) != Board::State::running) return;  // what the board says of this rank is still read
   try {
     wait_until([this] { return pending_.empty(); });
     board_->leave(Board::State::ended);
@@ -204,7 +204,7 @@ bool HostCommunicator::progress() {
 
 bool HostCommunicator::read(Pending& pending) {
   if (!board_->posted_by_all(pending.sequence)) return false;
-  check_agreement(pending.sequence);
+  check_agreement(calls(pending.sequence));
   pending.read();
   for (int r = 0; r < size_; ++r) pending.is_taken |= r != rank_ && board_->posting(r, pending.sequence).takes;
   board_->set_done(pending.sequence);
@@ -213,12 +213,10 @@ bool HostCommunicator::read(Pending& pending) {
 
 bool HostCommunicator::is_held(const Pending& pending) const { return pending.is_taken && !board_->done_by_all(pending.sequence); }
 
-void HostCommunicator::check_agreement(uint64_t sequence) const {
-  const Call& first = board_->posting(0, sequence).call;
-  for (int r = 1; r < size_; ++r) {
-    const Call& call = board_->posting(r, sequence).call;
-    if (call != first) fail_disagreement(first, r, call);
-  }
+std::vector<CallOfRank> HostCommunicator::calls(uint64_t sequence) const {
+  std::vector<CallOfRank> calls;
+  for (int r = 0; r < size_; ++r) calls.push_back({watch_.first_rank + r, board_->posting(r, sequence).call});
+  return calls;
 }
 
 // One that ended had posted before, and was done with, what it took part in. Who ended because another gave up did so after that one:
@@ -233,8 +231,8 @@ void HostCommunicator::check_peers() const {
     if (board_->state(r) == Board::State::gave_up) throw PeerFailed(ErrorKind::stopped, "another rank failed; its message says why");
   }
   if (ended < 0) return;
-  fail(ErrorKind::disagreement, "rank {} has ended, but rank {} calls {}; all ranks must make the same calls", ended, rank_,
-       pending_.back().call.describe());
+  fail(ErrorKind::disagreement, "rank {} has ended, but rank {} calls {}; all ranks must make the same calls", watch_.first_rank + ended,
+       watch_.first_rank + rank_, pending_.back().call.describe());
 }
 
 // Tells the others where this rank waits, and gives up when it has taken too long.
@@ -249,7 +247,7 @@ void HostCommunicator::check_time(std::chrono::steady_clock::time_point start) {
   for (int r = 0; r < size_; ++r) {
     if (!(first != pending_.end() ? board_->has_posted(r, sequence) : board_->is_done(r, sequence))) late.push_back(r);
   }
-  fail(ErrorKind::timeout, "{} for {:.0f} s (comm.timeout_seconds)", describe_ranks(*board_, size_, late, "is"), seconds);
+  fail(ErrorKind::timeout, "{} for {:.0f} s (comm.timeout_seconds)", describe_ranks(*board_, watch_.first_rank, late, "is"), seconds);
 }
 
 // What ends without a word, and has not failed with a message of its own, is worth one.
@@ -257,7 +255,7 @@ void HostCommunicator::watch_peers() {
   std::vector<int64_t> processes;
   for (int r = 0; r < size_; ++r) processes.push_back(r == rank_ ? -1 : board_->process(r));
   peers_.emplace(processes, [this](int lost) {
-    if (board_->state(lost) == Board::State::running) watch_.on_lost_rank(describe_ranks(*board_, size_, {lost}, "was lost"));
+    if (board_->state(lost) == Board::State::running) watch_.on_lost_rank(describe_ranks(*board_, watch_.first_rank, {lost}, "was lost"));
   });
 }
 

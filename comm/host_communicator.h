@@ -22,6 +22,7 @@ struct HostWatch {
   double timeout_seconds = 0;  // of a wait for peers, which then throws Error(timeout) that says for whom; 0: none
   // Called, on another thread, when the process of a rank ends that has not said so, with a message that says what it did.
   std::function<void(std::string)> on_lost_rank;
+  int first_rank = 0;  // the number of the host's first rank among all, in what is said
 };
 
 // Errors: disagreement where a peer calls another collective, size or dtype, or has ended; PeerFailed where it gave up. Then, and
@@ -70,7 +71,7 @@ class HostCommunicator : public Communicator {
   bool progress();
   bool read(Pending& pending);
   bool is_held(const Pending& pending) const;
-  void check_agreement(uint64_t sequence) const;
+  std::vector<CallOfRank> calls(uint64_t sequence) const;
   void check_peers() const;
   void check_time(std::chrono::steady_clock::time_point start);
   void watch_peers();

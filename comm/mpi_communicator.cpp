@@ -11,7 +11,7 @@
 namespace zerorun {
 
 MpiCommunicator::MpiCommunicator(MpiSession& session, double timeout_seconds) : rank_(session.rank()), size_(session.size()) {
-  worker_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), abandoned_, timeout_seconds); }).wait();
+  worker_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), WaitLimits{abandoned_, timeout_seconds}); }).wait();
 }
 
 MpiCommunicator::~MpiCommunicator() {
@@ -22,7 +22,8 @@ Work MpiCommunicator::all_gather(Span slice, Span full) {
   check_all_gather(*this, slice, full);
   check_data(slice);
   check_data(full);
-  return worker_.submit([=, this] { transport_->gather(Collective::all_gather, slice, full); });
+  const Call call{Collective::all_gather, slice.dtype, slice.count, activity_};
+  return worker_.submit([=, this] { transport_->gather(call, slice, full); });
 }
 
 Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
@@ -30,9 +31,10 @@ Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBloc
   check_data(full);
   check_data(slice);
   check_data(scratch);
+  const Call call{Collective::reduce_scatter, full.dtype, full.count, activity_};
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
   return worker_.submit([=, this] {
-    transport_->reduce(Collective::reduce_scatter, full, slice, scratch.data, piece_bytes);
+    transport_->reduce(call, full, slice, scratch.data, piece_bytes);
     for_each_block(slice, on_block);
   });
 }
@@ -42,10 +44,11 @@ Work MpiCommunicator::all_reduce(Span full, Span scratch) {
   check_data(full);
   check_data(scratch);
   const Span slice = full.slice(rank_, size_);
+  const Call call{Collective::all_reduce, full.dtype, full.count, activity_};
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
   return worker_.submit([=, this] {
-    transport_->reduce(Collective::all_reduce, full, slice, scratch.data, piece_bytes);
-    transport_->gather(Collective::all_reduce, slice, full);
+    transport_->reduce(call, full, slice, scratch.data, piece_bytes);
+    transport_->gather(call, slice, full);
   });
 }
 
@@ -53,7 +56,8 @@ void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
   check_exchange(mine, all, bytes);
   const Span slice{const_cast<void*>(mine), bytes, at::kByte};
   const Span full{all, bytes * size_, at::kByte};
-  worker_.submit([=, this] { transport_->gather(Collective::exchange, slice, full); }).wait();
+  const Call call{Collective::exchange, at::kByte, bytes, activity_};
+  worker_.submit([=, this] { transport_->gather(call, slice, full); }).wait();
 }
 
 at::Tensor MpiCommunicator::allocate(int64_t bytes) { return host_buffer(bytes); }

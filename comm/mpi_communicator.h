@@ -14,7 +14,7 @@ namespace zerorun {
 class MpiSession;
 class MpiTransport;
 
-// Errors: disagreement when a peer's message is of another collective, dtype or size; io for what MPI reports. After an
+// Errors: disagreement when a peer's message is of another collective, dtype, size or activity; io for what MPI reports. After an
 // error messages may still be under way: the only way on is MpiSession::abort().
 class MpiCommunicator : public Communicator {
  public:
@@ -31,11 +31,13 @@ class MpiCommunicator : public Communicator {
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
   at::Tensor allocate(int64_t bytes) override;
+  void tell(const Activity& activity) override { activity_ = activity; }
   void abandon() noexcept override;
 
  private:
   const int rank_;
   const int size_;
+  Activity activity_;
   std::atomic<bool> abandoned_ = false;
   std::unique_ptr<MpiTransport> transport_;  // used on the worker's thread only
   Worker worker_;

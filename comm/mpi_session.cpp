@@ -1,6 +1,6 @@
 #include "comm/mpi_session.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 #include <mpi.h>
 #include <pmix.h>
 #include <unistd.h>
@@ -11,6 +11,7 @@
 
 #include "comm/job_folder.h"
 #include "comm/leftovers.h"
+#include "comm/rank_words.h"
 #include "comm/watchdog.h"
 #include "core/error.h"
 
@@ -20,8 +21,7 @@ namespace {
 std::string who_is_absent(const JobFolder& folder) {
   const auto absent = folder.absent();
   if (absent.empty()) return "another rank ended or hangs before MPI_Init";
-  return fmt::format("rank{} {} {} not come: ended, or hang{} before MPI_Init", absent.size() > 1 ? "s" : "", fmt::join(absent, ", "),
-                     absent.size() > 1 ? "have" : "has", absent.size() > 1 ? "" : "s");
+  return ranks_that(absent, "has not come: ended, or hangs before MPI_Init", "have not come: ended, or hang before MPI_Init");
 }
 
 std::string timeout_message(double seconds, const JobFolder& folder) {
@@ -30,20 +30,19 @@ std::string timeout_message(double seconds, const JobFolder& folder) {
                      who_is_absent(folder));
 }
 
-std::string job_name() {
-  const char* name = std::getenv("PMIX_NAMESPACE");
-  return name ? name : "";
-}
-
-// One rank of a host cleans up. The job's number is in the names in hexadecimal.
+// One rank of a host cleans up.
 void remove_what_jobs_left() {
   const char* local_rank = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
   if (local_rank && std::string_view(local_rank) != "0") return;
   char host[256] = {};
   gethostname(host, sizeof host - 1);
   const char* sessions = std::getenv("OMPI_MCA_orte_top_session_dir");
-  const auto own = job_name().empty() ? "" : fmt::format("{:x}", std::strtoull(job_name().c_str(), nullptr, 10));
-  remove_leftovers({"/dev/shm", sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host, getuid())}, own);
+  remove_leftovers(sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host, getuid()));
+}
+
+// Messages of a host go through files that OpenMPI maps. In /dev/shm they would stay when the job is killed; the folder of the job goes.
+void keep_files_in_job_folder() {
+  if (const char* folder = std::getenv("PMIX_SERVER_TMPDIR")) setenv("OMPI_MCA_btl_vader_backing_directory", folder, /*overwrite=*/0);
 }
 
 bool is_initialised() {
@@ -77,8 +76,11 @@ bool initialise() {
   check_not_finalised();
   const bool here = !is_initialised();
   int provided = MPI_THREAD_SINGLE;
-  if (here) remove_what_jobs_left();
-  if (here) MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  if (here) {
+    remove_what_jobs_left();
+    keep_files_in_job_folder();
+    MPI_Init_thread(nullptr, nullptr, MPI_THREAD_MULTIPLE, &provided);
+  }
   check_thread_level();
   MPI_Barrier(MPI_COMM_WORLD);
   return here;

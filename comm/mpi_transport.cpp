@@ -1,14 +1,16 @@
 #include "comm/mpi_transport.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <string>
 
 #include "comm/backoff.h"
 #include "comm/rank_sum.h"
+#include "comm/rank_words.h"
 #include "core/error.h"
 
 namespace zerorun {
@@ -16,15 +18,27 @@ namespace {
 
 // MPI counts are int: longer spans travel as several messages.
 constexpr int64_t kMessageBytes = 16 << 20;
-constexpr int kTagsPerCollective = 64;
 
-int tag_of(Collective kind, at::ScalarType dtype) {
-  return static_cast<int>(kind) * kTagsPerCollective + static_cast<int>(dtype);
+// A tag is the collective, the dtype, and as much of a hash of the activity as MPI has room for: a rank that skipped a collective is
+// noticed at its next.
+constexpr int kDtypes = 64, kCollectives = 4, kCalls = kDtypes * kCollectives;
+
+int most_tags(MPI_Comm communicator) {
+  int* last = nullptr;
+  int is_there = 0;
+  MPI_Comm_get_attr(communicator, MPI_TAG_UB, &last, &is_there);
+  return is_there ? *last : 32767;  // what every MPI has
+}
+
+int tag_of(MPI_Comm communicator, const Call& call) {
+  const int activities = most_tags(communicator) / kCalls;
+  const auto activity = static_cast<int>(std::hash<std::string_view>()(call.activity.text()) % static_cast<size_t>(activities));
+  return (activity * kCollectives + static_cast<int>(call.kind)) * kDtypes + static_cast<int>(call.dtype);
 }
 
 std::string describe(int tag, int64_t bytes) {
-  return fmt::format("{} of {} ({} bytes)", name_of(static_cast<Collective>(tag / kTagsPerCollective)),
-                     c10::toString(static_cast<at::ScalarType>(tag % kTagsPerCollective)), bytes);
+  return fmt::format("{} of {} bytes of {}", name_of(static_cast<Collective>(tag / kDtypes % kCollectives)), bytes,
+                     c10::toString(static_cast<at::ScalarType>(tag % kDtypes)));
 }
 
 void check_mpi(int status, const char* call) {
@@ -36,6 +50,9 @@ void check_mpi(int status, const char* call) {
 }
 
 }  // namespace
+
+MpiMessages::MpiMessages(MPI_Comm communicator, const Call& call, const WaitLimits& limits)
+    : communicator_(communicator), call_(call), tag_(tag_of(communicator, call)), limits_(limits) {}
 
 void MpiMessages::send(int peer, const void* data, int64_t bytes) {
   MPI_Request request = MPI_REQUEST_NULL;
@@ -84,12 +101,12 @@ void MpiMessages::cancel() {
 void MpiMessages::fail_for_time() const {
   std::vector<int> late;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    if (requests_[i] != MPI_REQUEST_NULL) late.push_back(limits_.names.first + expected_[i].peer * limits_.names.stride);
+    if (requests_[i] != MPI_REQUEST_NULL) late.push_back(limits_.ranks.number_of(expected_[i].peer));
   }
   std::ranges::sort(late);
   late.erase(std::ranges::unique(late).begin(), late.end());
-  fail(ErrorKind::timeout, "rank{} {} {} not come to {} for {:.0f} s (comm.timeout_seconds)", late.size() > 1 ? "s" : "", fmt::join(late, ", "),
-       late.size() > 1 ? "have" : "has", describe(tag_, expected_.front().bytes), limits_.timeout_seconds);
+  fail(ErrorKind::timeout, "{} come to {} for {:.0f} s (comm.timeout_seconds)", ranks_that(late, "has not", "have not"), call_.describe(),
+       limits_.timeout_seconds);
 }
 
 void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_error) const {
@@ -100,13 +117,16 @@ void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_
   int bytes = 0;
   MPI_Get_count(&status, MPI_BYTE, &bytes);
   if (longer || status.MPI_TAG != tag_ || bytes != expected.bytes) {
-    fail(ErrorKind::disagreement, "ranks disagree: here {}, rank {} sends {}{}; all ranks must make the same calls",
-         describe(tag_, expected.bytes), expected.peer, longer ? "more, " : "", describe(status.MPI_TAG, bytes));
+    int own = 0;
+    MPI_Comm_rank(communicator_, &own);
+    const bool is_elsewhere = status.MPI_TAG / kCalls != tag_ / kCalls;
+    fail(ErrorKind::disagreement, "ranks disagree: rank {} calls {} and expects {} bytes, rank {} calls {}{}{}; all ranks must make the same calls",
+         limits_.ranks.number_of(own), call_.describe(), expected.bytes, limits_.ranks.number_of(expected.peer), longer ? "more, " : "",
+         describe(status.MPI_TAG, bytes), is_elsewhere ? ", in something else" : "");
   }
 }
 
-MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned, double timeout_seconds, Slices slices)
-    : limits_{abandoned, timeout_seconds, slices}, slices_(slices) {
+MpiTransport::MpiTransport(int communicator, WaitLimits limits) : limits_(limits) {
   check_mpi(MPI_Comm_dup(MPI_Comm_f2c(communicator), &communicator_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");
@@ -115,8 +135,8 @@ MpiTransport::MpiTransport(int communicator, const std::atomic<bool>& abandoned,
 
 MpiTransport::~MpiTransport() { MPI_Comm_free(&communicator_); }
 
-void MpiTransport::gather(Collective kind, Span slice, Span full) {
-  MpiMessages messages(communicator_, tag_of(kind, full.dtype), limits_);
+void MpiTransport::gather(const Call& call, Span slice, Span full) {
+  MpiMessages messages(communicator_, call, limits_);
   const int64_t bytes = slice.bytes();
   for (int64_t begin = 0; begin < bytes; begin += kMessageBytes) {
     const int64_t length = std::min(kMessageBytes, bytes - begin);
@@ -131,11 +151,11 @@ void MpiTransport::gather(Collective kind, Span slice, Span full) {
   messages.wait();
 }
 
-void MpiTransport::reduce(Collective kind, Span full, Span slice, void* scratch, int64_t piece_bytes) {
+void MpiTransport::reduce(const Call& call, Span full, Span slice, void* scratch, int64_t piece_bytes) {
   if (slice.count == 0) return;
   const int64_t piece = piece_bytes / static_cast<int64_t>(c10::elementSize(full.dtype));
   const int64_t rounds = (slice.count + piece - 1) / piece;
-  const MpiMessages none(communicator_, tag_of(kind, full.dtype), limits_);
+  const MpiMessages none(communicator_, call, limits_);
   Round in_flight[2] = {{none, static_cast<char*>(scratch)}, {none, static_cast<char*>(scratch) + size_ * piece_bytes}};
   const auto start = [&](int64_t round) { send_pieces(in_flight[round % 2], full, round * piece, piece); };
   const auto finish = [&](int64_t round) { sum_pieces(in_flight[round % 2], full, slice, round * piece, piece); };

@@ -10,23 +10,25 @@
 
 namespace zerorun {
 
-// Which slices of a span belong to the ranks of a transport: every `stride`-th from `first` on. So are the numbers of these ranks among all.
-struct Slices {
+// The ranks of a transport among all: every `stride`-th from `first` on. Theirs are the slices of these numbers.
+struct RankSubset {
   int first = 0, stride = 1;
+
+  int number_of(int rank) const { return first + rank * stride; }
 };
 
-// When a wait for messages ends without them.
+// When a wait for messages ends without them, and whom it is for.
 struct WaitLimits {
   const std::atomic<bool>& abandoned;
   double timeout_seconds = 0;  // 0: none
-  Slices names = {};           // of the ranks, in what is said
+  RankSubset ranks = {};
 };
 
 // Messages under way, and what is expected of those that come in.
 class MpiMessages {
  public:
-  // `tag` tells collective and dtype, so that ranks on different paths notice.
-  MpiMessages(MPI_Comm communicator, int tag, const WaitLimits& limits) : communicator_(communicator), tag_(tag), limits_(limits) {}
+  // All carry a tag made of the call, so that ranks on different paths notice.
+  MpiMessages(MPI_Comm communicator, const Call& call, const WaitLimits& limits);
 
   void send(int peer, const void* data, int64_t bytes);
   void receive(int peer, void* data, int64_t bytes);
@@ -45,6 +47,7 @@ class MpiMessages {
   void check_completed(int index, const MPI_Status& status, bool has_error) const;
 
   MPI_Comm communicator_;
+  Call call_;
   int tag_;
   const WaitLimits& limits_;
   std::vector<MPI_Request> requests_;
@@ -53,16 +56,16 @@ class MpiMessages {
 
 class MpiTransport {
  public:
-  // A duplicate of MPI_Comm_f2c(communicator) that returns errors. Collective. `abandoned` becomes true when it must not wait for
-  // peers any more. REQUIRES: `abandoned` outlives it.
-  MpiTransport(int communicator, const std::atomic<bool>& abandoned, double timeout_seconds, Slices slices = {});
+  // A duplicate of MPI_Comm_f2c(communicator) that returns errors. Collective. `limits.abandoned` becomes true when it must not wait for
+  // peers any more. REQUIRES: that flag outlives it.
+  MpiTransport(int communicator, WaitLimits limits);
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
 
-  void gather(Collective kind, Span slice, Span full);
+  void gather(const Call& call, Span slice, Span full);
   // `scratch` has two rounds of one piece per rank.
-  void reduce(Collective kind, Span full, Span slice, void* scratch, int64_t piece_bytes);
+  void reduce(const Call& call, Span full, Span slice, void* scratch, int64_t piece_bytes);
 
  private:
   // A round of a reduction: one piece of every slice is on its way to the slice's owner.
@@ -76,10 +79,9 @@ class MpiTransport {
   void send_pieces(Round& round, Span full, int64_t begin, int64_t piece);
   void sum_pieces(Round& round, Span full, Span slice, int64_t begin, int64_t piece);
 
-  Span slice_of(Span full, int rank) const { return full.slice(slices_.first + rank * slices_.stride, size_ * slices_.stride); }
+  Span slice_of(Span full, int rank) const { return full.slice(limits_.ranks.number_of(rank), size_ * limits_.ranks.stride); }
 
   const WaitLimits limits_;
-  const Slices slices_;
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;

@@ -6,10 +6,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <optional>
-#include <vector>
 
 #include "comm/mpi_session.h"
+#include "comm/rank_words.h"
 
 namespace zerorun {
 namespace {
@@ -23,15 +22,18 @@ int duplicate(int communicator) {
   return MPI_Comm_c2f(copy);
 }
 
+bool all_answered(const auto& answers) {
+  return std::ranges::all_of(answers, [](const auto& answer) { return answer.has_value(); });
+}
+
 }  // namespace
 
 RollCall::RollCall(MpiSession& session)
-    : rank_(session.rank()),
-      size_(session.size()),
-      questions_(duplicate(session.communicator())),
-      answers_(duplicate(session.communicator())),
-      host_(session.host()),
-      thread_([this] { answer_until_stopped(); }) {}
+    : rank_(session.rank()), size_(session.size()), questions_(duplicate(session.communicator())), answers_(duplicate(session.communicator())) {
+  own_.process = getpid();
+  session.host().copy(own_.host.data(), own_.host.size() - 1);
+  thread_ = std::thread([this] { answer_until_stopped(); });
+}
 
 // The communicators stay: freeing them would be one more collective, which a rank that hangs does not come to.
 RollCall::~RollCall() {
@@ -41,15 +43,23 @@ RollCall::~RollCall() {
 
 void RollCall::tell(const Activity& activity) {
   const std::lock_guard lock(mutex_);
-  activity_ = activity;
+  own_.activity = activity;
+}
+
+uint64_t RollCall::come_to_call() {
+  const std::lock_guard lock(mutex_);
+  return ++own_.calls;
+}
+
+void RollCall::set_under_way(uint64_t number, const Call& call) {
+  const std::lock_guard lock(mutex_);
+  own_.under_way = number;
+  own_.call = call;
 }
 
 RollCall::Answer RollCall::own() {
-  Answer answer{.calls = calls_, .process = getpid(), .host = {}, .activity = {}};
-  host_.copy(answer.host.data(), answer.host.size() - 1);
   const std::lock_guard lock(mutex_);
-  answer.activity = activity_;
-  return answer;
+  return own_;
 }
 
 void RollCall::answer_until_stopped() {
@@ -67,8 +77,8 @@ void RollCall::answer_until_stopped() {
   }
 }
 
-std::string RollCall::who_is_late() {
-  std::vector<std::optional<Answer>> answers(static_cast<size_t>(size_));
+RollCall::Answers RollCall::ask_all() {
+  Answers answers(static_cast<size_t>(size_));
   std::vector<Answer> arriving(static_cast<size_t>(size_));
   std::vector<MPI_Request> requests(static_cast<size_t>(2 * size_), MPI_REQUEST_NULL);
   for (int r = 0; r < size_; ++r) {
@@ -77,8 +87,7 @@ std::string RollCall::who_is_late() {
     MPI_Isend(nullptr, 0, MPI_BYTE, r, kTag, MPI_Comm_f2c(questions_), &requests[size_ + r]);
   }
   answers[rank_] = own();
-  const auto everybody = [&] { return std::ranges::all_of(answers, [](const auto& answer) { return answer.has_value(); }); };
-  for (const auto until = Clock::now() + std::chrono::seconds(1); !everybody() && Clock::now() < until;) {
+  for (const auto until = Clock::now() + std::chrono::seconds(1); !all_answered(answers) && Clock::now() < until;) {
     for (int r = 0; r < size_; ++r) {
       int is_here = 0;
       if (!answers[r]) MPI_Test(&requests[r], &is_here, MPI_STATUS_IGNORE);
@@ -86,16 +95,28 @@ std::string RollCall::who_is_late() {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+  return answers;
+}
 
+void RollCall::check_same_call(const Answers& answers) const {
+  std::vector<CallOfRank> calls;
+  for (int r = 0; r < size_; ++r) {
+    if (answers[r] && answers[r]->under_way == answers[rank_]->under_way) calls.push_back({r, answers[r]->call});
+  }
+  check_agreement(calls);
+}
+
+std::string RollCall::who_is_late() {
+  const Answers answers = ask_all();
+  check_same_call(answers);
   uint64_t fewest = UINT64_MAX;
   for (const auto& answer : answers) fewest = std::min(fewest, answer ? answer->calls : UINT64_MAX);
-  const bool all_here = everybody();
+  const bool all_here = all_answered(answers);
   std::string text;
   for (int r = 0; r < size_; ++r) {
     if (answers[r] && (!all_here || answers[r]->calls > fewest)) continue;
     text += text.empty() ? "" : ", ";
-    text += answers[r] ? fmt::format("rank {} (process {} on {}) is in {}", r, answers[r]->process, answers[r]->host.data(),
-                                     answers[r]->activity.text().empty() ? "the start" : answers[r]->activity.text())
+    text += answers[r] ? rank_in(r, answers[r]->process, answers[r]->host.data(), "is", answers[r]->activity)
                        : fmt::format("rank {} does not answer, is stopped or cut off", r);
   }
   return text;

@@ -35,16 +35,11 @@ struct ThreadWorld::Meeting {
     barrier.throw_if_broken();
     inputs[rank] = {{kind, span.dtype, span.count}, span};
     barrier.arrive();
-    for (size_t r = 1; r < inputs.size(); ++r) {
-      if (inputs[r].call != inputs[0].call) disagree(static_cast<int>(r));
-    }
-  }
-
-  // The barrier breaks first: a rank that calls again must not touch `inputs`, which others still compare.
-  [[noreturn]] void disagree(int rank) {
+    std::vector<CallOfRank> calls;
+    for (size_t r = 0; r < inputs.size(); ++r) calls.push_back({static_cast<int>(r), inputs[r].call});
     try {
-      fail_disagreement(inputs[0].call, rank, inputs[rank].call);
-    } catch (...) {
+      check_agreement(calls);
+    } catch (...) {  // the barrier breaks first: a rank that calls again must not touch `inputs`, which others still compare
       barrier.break_with(std::current_exception());
       throw;
     }

@@ -13,7 +13,8 @@ std::shared_ptr<Communicator> connect_ranks(MpiSession& session, const Settings&
   return connect(session,
                  {.watch = {.timeout_seconds = static_cast<double>(settings.comm.timeout_seconds), .on_lost_rank = say},
                   .pretend_hosts = static_cast<int>(settings.comm.pretend_hosts),
-                  .strict = settings.run.determinism == Settings::Determinism::strict},
+                  .strict = settings.run.determinism == Settings::Determinism::strict,
+                  .check_every_collective = settings.comm.check_every_collective},
                  note);
 }
 

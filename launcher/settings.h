@@ -122,6 +122,7 @@ struct Settings {
     Backend backend = Backend::automatic;
     int64_t timeout_seconds = 120;
     int64_t pretend_hosts = 1;
+    bool check_every_collective = false;
     bool operator==(const Comm&) const = default;
   } comm;
 

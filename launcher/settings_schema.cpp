@@ -146,6 +146,7 @@ void add_engine(std::vector<Field>& fields) {
   fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
   fields.push_back(field<&Settings::comm, &Comm::timeout_seconds>("comm", "timeout_seconds", Seconds(1, kWeek)));
   fields.push_back(field<&Settings::comm, &Comm::pretend_hosts>("comm", "pretend_hosts", Integer(1, 65'536)));
+  fields.push_back(field<&Settings::comm, &Comm::check_every_collective>("comm", "check_every_collective", Flag{}));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::log_freq>("metrics", "log_freq", Integer(1, kMostSteps)));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::export_hf>("metrics", "export_hf", Flag{}));
   fields.push_back(field<&Settings::memory, &Memory::limit>("memory", "limit",

@@ -53,6 +53,10 @@ void go_wrong(const std::string& way, Communicator& communicator) {
   if (way == "longer") gather(communicator, last ? 2000 : 1000);
   if (way == "dtype") gather(communicator, 1000, last ? at::kInt : at::kFloat);
   if (way == "kind") last ? exchange(communicator, 4000) : gather(communicator, 1000);
+  for (int unit = 0; way == "skips" && unit < 3; ++unit) {
+    communicator.tell(Activity("unit " + std::to_string(unit)));
+    if (!last || unit != 1) gather(communicator, 1000);
+  }
   gather(communicator, 1 << 20);
 }
 

@@ -79,8 +79,10 @@ TEST(MpiFailure, ARankThatThrowsWithACollectiveUnderWayDoesNotWaitForItsPeers) {
 
 TEST(MpiFailure, AnotherSizeIsADisagreement) { expect_end("longer", 2, 81, "ranks disagree"); }
 TEST(MpiFailure, AnotherSizeAmongManyRanksIsADisagreement) { expect_end("longer", 4, 81, "ranks disagree"); }
-TEST(MpiFailure, AnotherDtypeIsADisagreement) { expect_end("dtype", 3, 81, "all_gather of Int (4000 bytes)"); }
+TEST(MpiFailure, AnotherDtypeIsADisagreement) { expect_end("dtype", 3, 81, "rank 2 calls all_gather of 4000 bytes of Int"); }
 TEST(MpiFailure, AnotherCollectiveIsADisagreement) { expect_end("kind", 3, 81, "ranks disagree"); }
+
+TEST(MpiFailure, ASkippedCollectiveIsNoticedThoughTheNextLooksTheSame) { expect_end("skips", 2, 81, "calls all_gather of 4000 bytes of Float, in something else"); }
 
 TEST(MpiFailure, ARankThatEndsBeforeInitDoesNotLeaveTheOthersWaiting) {
   expect_end("exits_before_init", 2, 82, "rank 0: MPI did not start within 3 s");

@@ -47,7 +47,9 @@ std::vector<Backend> backends() {
     if (the_session->size() % hosts != 0) continue;
     const auto connected = [hosts](auto& session) { return connect(session, {.pretend_hosts = hosts}); };
     const Backend strict{"hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, connected, body); }};
-    all.insert(all.end(), {strict, registered(strict)});
+    const auto checked = [hosts](auto& session) { return connect(session, {.pretend_hosts = hosts, .check_every_collective = true}); };
+    const Backend checks{"checked_hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, checked, body); }};
+    all.insert(all.end(), {strict, registered(strict), checks});
   }
   if (the_session->size() > 1) {  // one rank each: the order of hosts is that of ranks
     const auto connected = [](auto& session) { return connect(session, {.pretend_hosts = session.size(), .strict = false}); };

@@ -1,6 +1,6 @@
 // A training that goes wrong on one rank in the way that its arguments say; trials_test.py starts it.
-//   failing_trainer skip|size|exit RANK COLLECTIVE
-// skip: the rank leaves out its n-th collective; size: it calls its n-th reduction with half as much; exit: it ends before MPI starts.
+//   failing_trainer skip|size|exit RANK COLLECTIVE HOSTS CHECKS
+// HOSTS are comm.pretend_hosts, CHECKS is 1 for comm.check_every_collective. skip: the rank leaves out its n-th collective; size: it calls its n-th reduction with half as much; exit: it ends before MPI starts.
 #include <unistd.h>
 
 #include <chrono>
@@ -9,12 +9,12 @@
 #include <string>
 #include <thread>
 
+#include "comm/forwarding_communicator.h"
 #include "comm/mpi_session.h"
 #include "core/error.h"
 #include "core/memory.h"
 #include "core/threads.h"
 #include "launcher/ranks.h"
-#include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 
 namespace zerorun::testing {
@@ -22,9 +22,9 @@ namespace {
 
 constexpr int kTimeout = 3;
 
-class GoesWrong final : public Forwarding {
+class GoesWrong final : public ForwardingCommunicator {
  public:
-  GoesWrong(Communicator& inner, bool skips, int collective) : Forwarding(inner), skips_(skips), collective_(collective) {}
+  GoesWrong(Communicator& inner, bool skips, int collective) : ForwardingCommunicator(inner), skips_(skips), collective_(collective) {}
   Work all_gather(Span slice, Span full) override {
     return skips_ && is_wrong() ? Work() : inner_.all_gather(slice, full);
   }
@@ -55,7 +55,7 @@ void train(Communicator& communicator) {
 
 void say(const std::string& message) { std::fprintf(stderr, "zerorun: %s\n", message.c_str()); }
 
-int run(const std::string& way, int rank, int collective) {
+int run(const std::string& way, int rank, int collective, int hosts, bool checks) {
   const char* own = std::getenv("OMPI_COMM_WORLD_RANK");
   const bool fails = own && std::atoi(own) == rank;
   if (fails && way == "exit") std::exit(0);
@@ -68,6 +68,8 @@ int run(const std::string& way, int rank, int collective) {
   try {
     Settings settings;
     settings.comm.timeout_seconds = kTimeout;
+    settings.comm.pretend_hosts = hosts;
+    settings.comm.check_every_collective = checks;
     const auto ranks = connect_ranks(session, settings);
     GoesWrong wrong(*ranks, way == "skip", fails ? collective : 0);
     train(wrong);
@@ -84,5 +86,5 @@ int run(const std::string& way, int rank, int collective) {
 
 int main(int, char** argv) {
   zerorun::install_counting_allocators();
-  return zerorun::testing::run(argv[1], std::atoi(argv[2]), std::atoi(argv[3]));
+  return zerorun::testing::run(argv[1], std::atoi(argv[2]), std::atoi(argv[3]), std::atoi(argv[4]), argv[5] == std::string("1"));
 }

@@ -70,11 +70,24 @@ class Program(unittest.TestCase):
 
     def wait_for_step(self, run="train"):
         metrics = self.folder / "runs" / run / "metrics.jsonl"
-        for _ in range(300):
+        for _ in range(1500):
             if metrics.exists() and metrics.read_text().count("\n") >= 2:
                 return
-            time.sleep(0.1)
+            time.sleep(0.02)
         self.fail("no step was taken")
+
+    @staticmethod
+    def rank_of(process):
+        with open(f"/proc/{process}/environ", "rb") as environment:
+            return int(dict(entry.split(b"=", 1) for entry in environment.read().split(b"\0") if b"=" in entry)[b"OMPI_COMM_WORLD_RANK"])
+
+    def expect_end(self, process, status, pattern, within=WITHIN):
+        """Ended with one message, which matches."""
+        out, err = process.communicate(timeout=within)
+        self.assertEqual(process.returncode, status, out[-500:] + err)
+        self.assertRegex(err, "zerorun: " + pattern)
+        self.assertEqual(err.count("zerorun: "), 1, err)
+        self.wait_until_gone()
 
     def metrics(self, run="train"):
         return [json.loads(line) for line in (self.folder / "runs" / run / "metrics.jsonl").read_text().splitlines()]

@@ -52,7 +52,7 @@ precision: {param_dtype: fp16, reduce_dtype: bf16,
 activation_checkpoint: {mode: full}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2}
-comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2}
+comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true}
 metrics: {log_freq: 1, export_hf: false}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
 )");
@@ -87,6 +87,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.lr_scheduler.name, Settings::Schedule::linear);
   EXPECT_EQ(settings.comm.timeout_seconds, 600);
   EXPECT_EQ(settings.comm.pretend_hosts, 2);
+  EXPECT_TRUE(settings.comm.check_every_collective);
   EXPECT_EQ(settings.memory.limit, int64_t{3} << 29);
   EXPECT_FALSE(settings.memory.fail_if_predicted_over);
   EXPECT_FALSE(settings.metrics.export_hf);

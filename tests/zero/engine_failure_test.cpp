@@ -5,19 +5,19 @@
 #include <array>
 #include <cmath>
 
+#include "comm/forwarding_communicator.h"
+#include "comm/rank_sum.h"
 #include "comm/thread_communicator.h"
 #include "core/error.h"
-#include "comm/rank_sum.h"
-#include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 
 namespace zerorun::testing {
 namespace {
 
 // Gathers that are never done: what was started stays under way until it is waited for, or abandoned.
-class EndlessGather final : public Forwarding {
+class EndlessGather final : public ForwardingCommunicator {
  public:
-  EndlessGather(Communicator& inner, const MemoryLedger& ledger) : Forwarding(inner), ledger_(ledger) {}
+  EndlessGather(Communicator& inner, const MemoryLedger& ledger) : ForwardingCommunicator(inner), ledger_(ledger) {}
   Work all_gather(Span, Span) override {
     ++under_way_;
     return Work([this] { --under_way_; });
@@ -37,9 +37,9 @@ class EndlessGather final : public Forwarding {
 };
 
 // One rank's slice of the n-th summed gradient gets a value that is none.
-class Poisoned final : public Forwarding {
+class Poisoned final : public ForwardingCommunicator {
  public:
-  Poisoned(Communicator& inner, int reduction, float value) : Forwarding(inner), reduction_(reduction), value_(value) {}
+  Poisoned(Communicator& inner, int reduction, float value) : ForwardingCommunicator(inner), reduction_(reduction), value_(value) {}
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     if (++calls_ == reduction_ && rank() == 1) *static_cast<float*>(slice.data) = value_;

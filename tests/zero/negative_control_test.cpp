@@ -6,9 +6,9 @@
 #include <cstring>
 #include <vector>
 
-#include "comm/thread_communicator.h"
+#include "comm/forwarding_communicator.h"
 #include "comm/rank_sum.h"
-#include "tests/zero/forwarding.h"
+#include "comm/thread_communicator.h"
 #include "tests/zero/tolerances.h"
 #include "tests/zero/world.h"
 #include "zero/schedule.h"
@@ -17,9 +17,9 @@ namespace zerorun::testing {
 namespace {
 
 // Divides once more by N, as who takes the mean of what is already one.
-class MeanOfMeans final : public Forwarding {
+class MeanOfMeans final : public ForwardingCommunicator {
  public:
-  using Forwarding::Forwarding;
+  using ForwardingCommunicator::ForwardingCommunicator;
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     auto* values = static_cast<float*>(slice.data);
@@ -30,9 +30,9 @@ class MeanOfMeans final : public Forwarding {
 };
 
 // The n-th reduction of the run keeps this rank's own part.
-class SkippedReduce final : public Forwarding {
+class SkippedReduce final : public ForwardingCommunicator {
  public:
-  using Forwarding::Forwarding;
+  using ForwardingCommunicator::ForwardingCommunicator;
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     if (++calls_ != 2) return inner_.reduce_scatter(full, slice, scratch, on_block);
     std::vector<char> own(slice.bytes());
@@ -48,9 +48,9 @@ class SkippedReduce final : public Forwarding {
 };
 
 // In the second step delivers what the same gather of the step before delivered.
-class StaleGather final : public Forwarding {
+class StaleGather final : public ForwardingCommunicator {
  public:
-  StaleGather(Communicator& inner, size_t gathers_per_step) : Forwarding(inner), gathers_per_step_(gathers_per_step) {}
+  StaleGather(Communicator& inner, size_t gathers_per_step) : ForwardingCommunicator(inner), gathers_per_step_(gathers_per_step) {}
   Work all_gather(Span slice, Span full) override {
     inner_.all_gather(slice, full).wait();
     const auto* data = static_cast<char*>(full.data);
@@ -67,9 +67,9 @@ class StaleGather final : public Forwarding {
 };
 
 // The second of three micro-batches never reaches the accumulator.
-class DroppedMicroBatch final : public Forwarding {
+class DroppedMicroBatch final : public ForwardingCommunicator {
  public:
-  DroppedMicroBatch(Communicator& inner, int groups) : Forwarding(inner), groups_(groups) {}
+  DroppedMicroBatch(Communicator& inner, int groups) : ForwardingCommunicator(inner), groups_(groups) {}
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
     inner_.reduce_scatter(full, slice, scratch).wait();
     if (calls_++ / groups_ % 3 == 1) std::memset(slice.data, 0, slice.bytes());

@@ -9,8 +9,8 @@
 #include <fstream>
 #include <string>
 
+#include "comm/forwarding_communicator.h"
 #include "comm/thread_communicator.h"
-#include "tests/zero/forwarding.h"
 #include "tests/zero/world.h"
 #include "zero/engine.h"
 
@@ -20,9 +20,9 @@ namespace {
 constexpr int64_t kMebibyte = 1 << 20;
 
 // The spread of what malloc says is in use, at every collective from start() on.
-class BesideMalloc final : public Forwarding {
+class BesideMalloc final : public ForwardingCommunicator {
  public:
-  using Forwarding::Forwarding;
+  using ForwardingCommunicator::ForwardingCommunicator;
   Work all_gather(Span slice, Span full) override {
     look();
     return inner_.all_gather(slice, full);

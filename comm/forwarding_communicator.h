@@ -1,18 +1,23 @@
-// A communicator that passes every call on: the base of the decorators that tests put between the engine and its peers.
+// Passes every call on to another communicator: the base of what stands between a caller and its peers.
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <utility>
+
 #include "comm/communicator.h"
 
-namespace zerorun::testing {
+namespace zerorun {
 
-class Forwarding : public Communicator {
+class ForwardingCommunicator : public Communicator {
  public:
-  explicit Forwarding(Communicator& inner) : inner_(inner) {}
+  // REQUIRES: `inner` outlives it.
+  explicit ForwardingCommunicator(Communicator& inner) : inner_(inner) {}
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
   Work all_gather(Span slice, Span full) override { return inner_.all_gather(slice, full); }
-  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override { return inner_.reduce_scatter(full, slice, scratch, on_block); }
+  Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override {
+    return inner_.reduce_scatter(full, slice, scratch, std::move(on_block));
+  }
   Work all_reduce(Span full, Span scratch) override { return inner_.all_reduce(full, scratch); }
   void exchange(const void* mine, void* all, int64_t bytes) override { inner_.exchange(mine, all, bytes); }
   at::Tensor allocate(int64_t bytes) override { return inner_.allocate(bytes); }
@@ -25,4 +30,4 @@ class Forwarding : public Communicator {
   Communicator& inner_;
 };
 
-}  // namespace zerorun::testing
+}  // namespace zerorun

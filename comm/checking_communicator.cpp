@@ -1,0 +1,39 @@
+#include "comm/checking_communicator.h"
+
+#include "comm/gather.h"
+
+namespace zerorun {
+
+CheckingCommunicator::CheckingCommunicator(std::shared_ptr<Communicator> inner, std::shared_ptr<Communicator> control)
+    : ForwardingCommunicator(*inner), owned_(std::move(inner)), control_(std::move(control)) {}
+
+Work CheckingCommunicator::all_gather(Span slice, Span full) {
+  check(Collective::all_gather, slice.dtype, slice.count);
+  return inner_.all_gather(slice, full);
+}
+
+Work CheckingCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
+  check(Collective::reduce_scatter, full.dtype, full.count);
+  return inner_.reduce_scatter(full, slice, scratch, std::move(on_block));
+}
+
+Work CheckingCommunicator::all_reduce(Span full, Span scratch) {
+  check(Collective::all_reduce, full.dtype, full.count);
+  return inner_.all_reduce(full, scratch);
+}
+
+void CheckingCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
+  check(Collective::exchange, at::kByte, bytes);
+  inner_.exchange(mine, all, bytes);
+}
+
+void CheckingCommunicator::tell(const Activity& activity) {
+  activity_ = activity;
+  inner_.tell(activity);
+}
+
+void CheckingCommunicator::check(Collective kind, at::ScalarType dtype, int64_t count) {
+  check_agreement(gather(*control_, CallOfRank{rank(), {kind, dtype, count, activity_}}));
+}
+
+}  // namespace zerorun
