@@ -184,7 +184,7 @@ TEST_P(MemoryOn, SmallBlocksAndChargedBytesLieElsewhere) {
   ledger_.charge(Category::host, -5000);
 }
 
-TEST(Memory, PagesOfFreedLargeBlocksAreThereForTheNext) {
+TEST(Residency, PagesOfFreedLargeBlocksAreThereForTheNext) {
   MemoryLedger ledger;
   const MemoryScope scope(ledger, Category::activations);
   const auto use = [] {
@@ -196,7 +196,7 @@ TEST(Memory, PagesOfFreedLargeBlocksAreThereForTheNext) {
   EXPECT_LT(page_faults() - before, 50);  // afresh it would be 8192 pages
 }
 
-TEST(Memory, TheArenasPagesGoBackToTheKernelWithTheLastOfLedgerAndBlocks) {
+TEST(Residency, TheArenasPagesGoBackToTheKernelWithTheLastOfLedgerAndBlocks) {
   const int64_t before = resident_kilobytes();
   at::Tensor tensor;
   {
