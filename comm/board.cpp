@@ -39,4 +39,11 @@ bool Board::done_by_all(uint64_t sequence) const {
   return true;
 }
 
+bool Board::calls_agree(uint64_t sequence) const {
+  for (int r = 1; r < ranks_; ++r) {
+    if (posting(r, sequence).call != posting(0, sequence).call) return false;
+  }
+  return true;
+}
+
 }  // namespace zerorun

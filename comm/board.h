@@ -46,6 +46,8 @@ class Board {
   bool is_done(int rank, uint64_t sequence) const { return entry(rank, sequence).done.load(std::memory_order_acquire) >= sequence; }
   bool posted_by_all(uint64_t sequence) const;
   bool done_by_all(uint64_t sequence) const;
+  // REQUIRES posted_by_all.
+  bool calls_agree(uint64_t sequence) const;
 
   // This process, for the others' watch over it.
   void sign(int64_t process) { sides_[rank_].process.store(process, std::memory_order_release); }

@@ -1,6 +1,7 @@
 #include "comm/checking_communicator.h"
 
 #include "comm/gather.h"
+#include "core/error.h"
 
 namespace zerorun {
 
@@ -33,7 +34,13 @@ void CheckingCommunicator::tell(const Activity& activity) {
 }
 
 void CheckingCommunicator::check(Collective kind, at::ScalarType dtype, int64_t count) {
-  check_agreement(gather(*control_, CallOfRank{rank(), {kind, dtype, count, activity_}}));
+  const CallOfRank own{rank(), {kind, dtype, count, activity_}};
+  try {
+    check_agreement(gather(*control_, own));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::timeout) throw;
+    fail(ErrorKind::timeout, "{}, before {} on rank {}", error.what(), own.call.describe(), own.rank);
+  }
 }
 
 }  // namespace zerorun

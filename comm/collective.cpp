@@ -42,7 +42,11 @@ std::string Call::describe() const {
 }
 
 void check_agreement(const std::vector<CallOfRank>& calls) {
-  if (std::ranges::all_of(calls, [&](const CallOfRank& of) { return of.call == calls[0].call; })) return;
+  const bool agree = std::ranges::all_of(calls, [&](const CallOfRank& of) { return of.call == calls[0].call; });
+  if (!agree) fail_disagreement(calls);
+}
+
+void fail_disagreement(const std::vector<CallOfRank>& calls) {
   struct Camp {
     Call call;
     std::vector<int> ranks;

@@ -27,7 +27,9 @@ struct CallOfRank {
   Call call;
 };
 
-// Throws Error(disagreement), which says who calls what, where the calls are not the same. Those that most ranks make come first.
+// Throws Error(disagreement), which says who calls what. The calls that most ranks make come first.
+[[noreturn]] void fail_disagreement(const std::vector<CallOfRank>& calls);
+// The same where they are not equal.
 void check_agreement(const std::vector<CallOfRank>& calls);
 
 // A span handed to a broken REQUIRES of communicator.h throws an Error of kind bug: sizes that do not fit, another dtype,

@@ -13,7 +13,7 @@ struct ConnectOptions {
   HostWatch watch = {};
   int pretend_hosts = 1;  // ranks of one host behave as if they sat on several, as many on each
   bool strict = true;     // the same bits however ranks are spread over hosts
-  bool check_every_collective = false;  // between all ranks before it moves (CheckingCommunicator); on one host that is always so
+  bool check_every_collective = false;  // between all ranks before it moves (CheckingCommunicator); those that share memory always do
 };
 
 // Ranks of one host read each other's memory (HostCommunicator). On several hosts they do so inside each, and send messages between them

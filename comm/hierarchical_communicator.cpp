@@ -21,23 +21,24 @@ HierarchicalCommunicator::HierarchicalCommunicator(MpiSession& session, Hosts ho
       roll_call_(session),
       host_session_(session.split(hosts.host_of(rank_))),
       place_session_(session.split(hosts.place_of(rank_))),
-      inside_(std::make_unique<HostCommunicator>(std::make_shared<MpiCommunicator>(*host_session_, watch.timeout_seconds), watch_on_host(watch))) {
+      inside_(connect_inside(watch)) {
   worker_.submit([&] {
     at::get_num_threads();  // as many as the program's: from now on one, the others compute
     omp_set_num_threads(1);
     WaitLimits limits{abandoned_, watch.timeout_seconds};
     all_ranks_ = std::make_unique<MpiTransport>(session.communicator(), limits);
-    limits.ranks = {hosts_.place_of(rank_), hosts_.ranks_of_each};
-    between_ = std::make_unique<MpiTransport>(place_session_->communicator(), limits);
+    limits.names = {hosts_.place_of(rank_), hosts_.ranks_of_each};
+    between_ = std::make_unique<MpiTransport>(place_session_->communicator(), limits, limits.names);
   }).wait();
 }
 
-HostWatch HierarchicalCommunicator::watch_on_host(HostWatch watch) const {
+std::unique_ptr<HostCommunicator> HierarchicalCommunicator::connect_inside(HostWatch watch) const {
   watch.first_rank = hosts_.host_of(rank_) * hosts_.ranks_of_each;
-  return watch;
+  return std::make_unique<HostCommunicator>(std::make_shared<MpiCommunicator>(*host_session_, watch.timeout_seconds, watch.first_rank), watch);
 }
 
 HierarchicalCommunicator::~HierarchicalCommunicator() {
+  if (std::uncaught_exceptions() > exceptions_at_start_) inside_->interrupt();  // it is destroyed on a thread that does not unwind
   try {
     worker_.submit([this] { inside_.reset(); }).wait();
   } catch (const std::exception&) {

@@ -5,6 +5,7 @@
 // All of it happens on one communication thread, in the order of the calls, while the caller computes.
 #pragma once
 #include <atomic>
+#include <exception>
 #include <memory>
 
 #include "comm/host_communicator.h"
@@ -37,7 +38,7 @@ class HierarchicalCommunicator : public Communicator {
   void abandon() noexcept override;
 
  private:
-  HostWatch watch_on_host(HostWatch watch) const;
+  std::unique_ptr<HostCommunicator> connect_inside(HostWatch watch) const;
   Work submit(const Call& call, std::function<void()> task);
   void run(uint64_t number, const Call& call, const std::function<void()>& task);
   void gather(const Call& call, Span slice, Span full);
@@ -50,6 +51,7 @@ class HierarchicalCommunicator : public Communicator {
   const Hosts hosts_;
   const bool strict_;
   const double timeout_seconds_;
+  const int exceptions_at_start_ = std::uncaught_exceptions();
   Activity activity_;
   RollCall roll_call_;
   std::atomic<bool> abandoned_ = false;

@@ -31,8 +31,9 @@ HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostW
     : messages_(std::move(messages)),
       rank_(messages_->rank()),
       size_(messages_->size()),
-      board_memory_(share_memory(*messages_, Board::bytes_for(size_))),
+      board_memory_(share_memory(*messages_, Board::bytes_for(size_), watch.first_rank)),
       board_(std::in_place, board_memory_.data(), rank_, size_),
+      windows_(std::make_shared<Windows>(watch.first_rank)),
       watch_(std::move(watch)) {
   board_memory_.close_descriptor();
   board_->sign(getpid());
@@ -41,6 +42,7 @@ HostCommunicator::HostCommunicator(std::shared_ptr<Communicator> messages, HostW
 }
 
 HostCommunicator::~HostCommunicator() {
+  if (std::uncaught_exceptions() > exceptions_at_start_) interrupt();
   if (failure_ || board_->state(rank_) != Board::State::running) return;  // what the board says of this rank is still read
   try {
     wait_until([this] { return pending_.empty(); });
@@ -204,7 +206,7 @@ bool HostCommunicator::progress() {
 
 bool HostCommunicator::read(Pending& pending) {
   if (!board_->posted_by_all(pending.sequence)) return false;
-  check_agreement(calls(pending.sequence));
+  if (!board_->calls_agree(pending.sequence)) disagree(pending.sequence);
   pending.read();
   for (int r = 0; r < size_; ++r) pending.is_taken |= r != rank_ && board_->posting(r, pending.sequence).takes;
   board_->set_done(pending.sequence);
@@ -213,10 +215,10 @@ bool HostCommunicator::read(Pending& pending) {
 
 bool HostCommunicator::is_held(const Pending& pending) const { return pending.is_taken && !board_->done_by_all(pending.sequence); }
 
-std::vector<CallOfRank> HostCommunicator::calls(uint64_t sequence) const {
+void HostCommunicator::disagree(uint64_t sequence) const {
   std::vector<CallOfRank> calls;
   for (int r = 0; r < size_; ++r) calls.push_back({watch_.first_rank + r, board_->posting(r, sequence).call});
-  return calls;
+  fail_disagreement(calls);
 }
 
 // One that ended had posted before, and was done with, what it took part in. Who ended because another gave up did so after that one:

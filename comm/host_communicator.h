@@ -71,7 +71,7 @@ class HostCommunicator : public Communicator {
   bool progress();
   bool read(Pending& pending);
   bool is_held(const Pending& pending) const;
-  std::vector<CallOfRank> calls(uint64_t sequence) const;
+  [[noreturn]] void disagree(uint64_t sequence) const;
   void check_peers() const;
   void check_time(std::chrono::steady_clock::time_point start);
   void watch_peers();
@@ -85,13 +85,14 @@ class HostCommunicator : public Communicator {
   const int rank_, size_;
   SharedMemory board_memory_;
   std::optional<Board> board_;
-  std::shared_ptr<Windows> windows_ = std::make_shared<Windows>();
+  std::shared_ptr<Windows> windows_;
   std::shared_ptr<char> alive_ = std::make_shared<char>();  // Works may outlive this
   std::deque<Pending> pending_;
   uint64_t last_sequence_ = 0;
   std::exception_ptr failure_;
   Activity activity_;
   const HostWatch watch_;
+  const int exceptions_at_start_ = std::uncaught_exceptions();
   std::optional<ProcessWatch> peers_;  // last: its thread reads the rest
 };
 

@@ -10,8 +10,8 @@
 
 namespace zerorun {
 
-MpiCommunicator::MpiCommunicator(MpiSession& session, double timeout_seconds) : rank_(session.rank()), size_(session.size()) {
-  worker_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), WaitLimits{abandoned_, timeout_seconds}); }).wait();
+MpiCommunicator::MpiCommunicator(MpiSession& session, double timeout_seconds, int first_rank) : rank_(session.rank()), size_(session.size()) {
+  worker_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), WaitLimits{abandoned_, timeout_seconds, {first_rank}}); }).wait();
 }
 
 MpiCommunicator::~MpiCommunicator() {

@@ -20,7 +20,8 @@ class MpiCommunicator : public Communicator {
  public:
   // Collective over the ranks of `session`, of which it uses an own duplicate. A wait of `timeout_seconds`, unless 0, is Error(timeout) that
   // names who has not come. REQUIRES: `session` outlives it.
-  explicit MpiCommunicator(MpiSession& session, double timeout_seconds = 0);
+  // Its ranks are called `first_rank` and on in what is said.
+  explicit MpiCommunicator(MpiSession& session, double timeout_seconds = 0, int first_rank = 0);
   // Completes what was issued; the peers must issue it too.
   ~MpiCommunicator() override;
 

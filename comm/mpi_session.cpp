@@ -1,10 +1,13 @@
 #include "comm/mpi_session.h"
 
 #include <fmt/format.h>
+#include <linux/magic.h>
 #include <mpi.h>
 #include <pmix.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <string_view>
@@ -40,9 +43,19 @@ void remove_what_jobs_left() {
   remove_leftovers(sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host, getuid()));
 }
 
+// Where files that processes map are well kept: on a disk, or in memory, of this host.
+bool is_local_with_room(const char* folder) {
+  constexpr int64_t kRoom = int64_t{1} << 30;
+  struct statfs system;
+  if (statfs(folder, &system) != 0 || static_cast<int64_t>(system.f_bavail) * system.f_bsize < kRoom) return false;
+  constexpr int64_t kLocal[] = {EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, OVERLAYFS_SUPER_MAGIC};
+  return std::ranges::find(kLocal, static_cast<int64_t>(system.f_type)) != std::end(kLocal);
+}
+
 // Messages of a host go through files that OpenMPI maps. In /dev/shm they would stay when the job is killed; the folder of the job goes.
 void keep_files_in_job_folder() {
-  if (const char* folder = std::getenv("PMIX_SERVER_TMPDIR")) setenv("OMPI_MCA_btl_vader_backing_directory", folder, /*overwrite=*/0);
+  const char* folder = std::getenv("PMIX_SERVER_TMPDIR");
+  if (folder && is_local_with_room(folder)) setenv("OMPI_MCA_btl_vader_backing_directory", folder, /*overwrite=*/0);
 }
 
 bool is_initialised() {

@@ -23,15 +23,16 @@ constexpr int64_t kMessageBytes = 16 << 20;
 // noticed at its next.
 constexpr int kDtypes = 64, kCollectives = 4, kCalls = kDtypes * kCollectives;
 
-int most_tags(MPI_Comm communicator) {
+// Only the world knows: a communicator that was split off has no such attribute.
+int most_tags() {
   int* last = nullptr;
   int is_there = 0;
-  MPI_Comm_get_attr(communicator, MPI_TAG_UB, &last, &is_there);
+  MPI_Comm_get_attr(MPI_COMM_WORLD, MPI_TAG_UB, &last, &is_there);
   return is_there ? *last : 32767;  // what every MPI has
 }
 
-int tag_of(MPI_Comm communicator, const Call& call) {
-  const int activities = most_tags(communicator) / kCalls;
+int tag_of(const Call& call) {
+  static const int activities = most_tags() / kCalls;
   const auto activity = static_cast<int>(std::hash<std::string_view>()(call.activity.text()) % static_cast<size_t>(activities));
   return (activity * kCollectives + static_cast<int>(call.kind)) * kDtypes + static_cast<int>(call.dtype);
 }
@@ -52,7 +53,7 @@ void check_mpi(int status, const char* call) {
 }  // namespace
 
 MpiMessages::MpiMessages(MPI_Comm communicator, const Call& call, const WaitLimits& limits)
-    : communicator_(communicator), call_(call), tag_(tag_of(communicator, call)), limits_(limits) {}
+    : communicator_(communicator), call_(call), tag_(tag_of(call)), limits_(limits) {}
 
 void MpiMessages::send(int peer, const void* data, int64_t bytes) {
   MPI_Request request = MPI_REQUEST_NULL;
@@ -81,7 +82,7 @@ void MpiMessages::wait() {
     if (!has_error) check_mpi(result, "MPI_Testsome");
     for (int i = 0; i < now; ++i) check_completed(completed[i], statuses[i], has_error);
     done += now;
-    if (done < total && limits_.abandoned) cancel();
+    if (done < total && limits_.abandoned) abandon();
     if (done < total && limits_.timeout_seconds > 0 && std::chrono::steady_clock::now() - start > std::chrono::duration<double>(limits_.timeout_seconds)) {
       fail_for_time();
     }
@@ -91,20 +92,25 @@ void MpiMessages::wait() {
   expected_.clear();
 }
 
-void MpiMessages::cancel() {
+void MpiMessages::cancel_receives() {
   for (size_t i = 0; i < requests_.size(); ++i) {
     if (expected_[i].incoming && requests_[i] != MPI_REQUEST_NULL) MPI_Cancel(&requests_[i]);
   }
+}
+
+void MpiMessages::abandon() {
+  cancel_receives();
   throw PeerFailed(ErrorKind::stopped, "this rank gave up the collective before its peers joined it");
 }
 
-void MpiMessages::fail_for_time() const {
+void MpiMessages::fail_for_time() {
   std::vector<int> late;
   for (size_t i = 0; i < requests_.size(); ++i) {
-    if (requests_[i] != MPI_REQUEST_NULL) late.push_back(limits_.ranks.number_of(expected_[i].peer));
+    if (requests_[i] != MPI_REQUEST_NULL) late.push_back(limits_.names.number_of(expected_[i].peer));
   }
   std::ranges::sort(late);
   late.erase(std::ranges::unique(late).begin(), late.end());
+  cancel_receives();
   fail(ErrorKind::timeout, "{} come to {} for {:.0f} s (comm.timeout_seconds)", ranks_that(late, "has not", "have not"), call_.describe(),
        limits_.timeout_seconds);
 }
@@ -121,12 +127,12 @@ void MpiMessages::check_completed(int index, const MPI_Status& status, bool has_
     MPI_Comm_rank(communicator_, &own);
     const bool is_elsewhere = status.MPI_TAG / kCalls != tag_ / kCalls;
     fail(ErrorKind::disagreement, "ranks disagree: rank {} calls {} and expects {} bytes, rank {} calls {}{}{}; all ranks must make the same calls",
-         limits_.ranks.number_of(own), call_.describe(), expected.bytes, limits_.ranks.number_of(expected.peer), longer ? "more, " : "",
+         limits_.names.number_of(own), call_.describe(), expected.bytes, limits_.names.number_of(expected.peer), longer ? "more, " : "",
          describe(status.MPI_TAG, bytes), is_elsewhere ? ", in something else" : "");
   }
 }
 
-MpiTransport::MpiTransport(int communicator, WaitLimits limits) : limits_(limits) {
+MpiTransport::MpiTransport(int communicator, WaitLimits limits, RankSubset slices) : limits_(limits), slices_(slices) {
   check_mpi(MPI_Comm_dup(MPI_Comm_f2c(communicator), &communicator_), "MPI_Comm_dup");
   check_mpi(MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
   check_mpi(MPI_Comm_rank(communicator_, &rank_), "MPI_Comm_rank");

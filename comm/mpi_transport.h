@@ -10,18 +10,18 @@
 
 namespace zerorun {
 
-// The ranks of a transport among all: every `stride`-th from `first` on. Theirs are the slices of these numbers.
+// The ranks of a transport among more: every `stride`-th from `first` on.
 struct RankSubset {
   int first = 0, stride = 1;
 
   int number_of(int rank) const { return first + rank * stride; }
 };
 
-// When a wait for messages ends without them, and whom it is for.
+// When a wait for messages ends without them, and what the ranks are called that it is for.
 struct WaitLimits {
   const std::atomic<bool>& abandoned;
   double timeout_seconds = 0;  // 0: none
-  RankSubset ranks = {};
+  RankSubset names = {};
 };
 
 // Messages under way, and what is expected of those that come in.
@@ -42,8 +42,9 @@ class MpiMessages {
     int peer;
     int64_t bytes;
   };
-  [[noreturn]] void cancel();
-  [[noreturn]] void fail_for_time() const;
+  void cancel_receives();
+  [[noreturn]] void abandon();
+  [[noreturn]] void fail_for_time();
   void check_completed(int index, const MPI_Status& status, bool has_error) const;
 
   MPI_Comm communicator_;
@@ -58,7 +59,8 @@ class MpiTransport {
  public:
   // A duplicate of MPI_Comm_f2c(communicator) that returns errors. Collective. `limits.abandoned` becomes true when it must not wait for
   // peers any more. REQUIRES: that flag outlives it.
-  MpiTransport(int communicator, WaitLimits limits);
+  // The slices of its ranks are those of the numbers in `slices`.
+  MpiTransport(int communicator, WaitLimits limits, RankSubset slices = {});
   ~MpiTransport();
   MpiTransport(const MpiTransport&) = delete;
   MpiTransport& operator=(const MpiTransport&) = delete;
@@ -79,9 +81,10 @@ class MpiTransport {
   void send_pieces(Round& round, Span full, int64_t begin, int64_t piece);
   void sum_pieces(Round& round, Span full, Span slice, int64_t begin, int64_t piece);
 
-  Span slice_of(Span full, int rank) const { return full.slice(limits_.ranks.number_of(rank), size_ * limits_.ranks.stride); }
+  Span slice_of(Span full, int rank) const { return full.slice(slices_.number_of(rank), size_ * slices_.stride); }
 
   const WaitLimits limits_;
+  const RankSubset slices_;
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;

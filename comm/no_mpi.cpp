@@ -60,7 +60,7 @@ void MpiSession::find_neighbours() {
 
 std::string mpi_library() { return ""; }
 
-MpiCommunicator::MpiCommunicator(MpiSession& session, double)
+MpiCommunicator::MpiCommunicator(MpiSession& session, double, int)
     : rank_(session.rank()), size_(session.size()), transport_(std::make_unique<MpiTransport>()) {}
 
 MpiCommunicator::~MpiCommunicator() = default;

@@ -95,6 +95,11 @@ RollCall::Answers RollCall::ask_all() {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+  for (int r = 0; r < size_; ++r) {  // no answer may come after the memory for it is gone
+    if (answers[r]) continue;
+    MPI_Cancel(&requests[r]);
+    MPI_Wait(&requests[r], MPI_STATUS_IGNORE);
+  }
   return answers;
 }
 

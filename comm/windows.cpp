@@ -22,32 +22,32 @@ std::string attempt(const std::function<void()>& action) {
 }
 
 // Throws on all ranks where one of them has a reason.
-void fail_together(Communicator& ranks, ErrorKind kind, const std::string& reason, const std::string& what) {
+void fail_together(Communicator& ranks, int first_rank, ErrorKind kind, const std::string& reason, const std::string& what) {
   const auto failed = gather(ranks, static_cast<int>(!reason.empty()));
   const auto first = std::ranges::find(failed, 1);
-  if (first != failed.end()) fail(kind, "rank {} {}{}{}", first - failed.begin(), what, reason.empty() ? "" : ": ", reason);
+  if (first != failed.end()) fail(kind, "rank {} {}{}{}", first_rank + (first - failed.begin()), what, reason.empty() ? "" : ": ", reason);
 }
 
 }  // namespace
 
-SharedMemory share_memory(Communicator& ranks, int64_t bytes) {
+SharedMemory share_memory(Communicator& ranks, int64_t bytes, int first_rank) {
   SharedMemory memory;
   auto reason = attempt([&] {
     if (ranks.rank() == 0) memory = SharedMemory::create(bytes);
   });
-  fail_together(ranks, ErrorKind::out_of_memory, reason, fmt::format("has no memory for {} bytes that ranks share", bytes));
+  fail_together(ranks, first_rank, ErrorKind::out_of_memory, reason, fmt::format("has no memory for {} bytes that ranks share", bytes));
   const auto handle = gather(ranks, memory.handle()).front();
   reason = attempt([&] {
     if (ranks.rank() != 0) memory = SharedMemory::open(handle);
   });
-  fail_together(ranks, ErrorKind::configuration, reason, "cannot share memory with rank 0");
+  fail_together(ranks, first_rank, ErrorKind::configuration, reason, fmt::format("cannot share memory with rank {}", first_rank));
   return memory;
 }
 
 std::shared_ptr<Window> Windows::make(Communicator& ranks, const WindowPlan& plan) {
-  auto memory = share_memory(ranks, plan.bytes);
+  auto memory = share_memory(ranks, plan.bytes, first_rank_);
   const auto reason = attempt([&] { memory.reserve(plan.own_begin, plan.own_bytes); });
-  fail_together(ranks, ErrorKind::out_of_memory, reason, fmt::format("has no memory for {} bytes that it shares", plan.own_bytes));
+  fail_together(ranks, first_rank_, ErrorKind::out_of_memory, reason, fmt::format("has no memory for {} bytes that it shares", plan.own_bytes));
   memory.close_descriptor();
   const auto window = add(std::move(memory), plan.sliced);
   return {window.get(), [window, windows = shared_from_this()](Window*) mutable { windows->remove(window->number); }};

@@ -17,8 +17,8 @@ struct Window {
 };
 
 // What rank 0 makes, opened on the others. Collective. Throws on all ranks alike where one cannot: Error(out_of_memory), or
-// Error(configuration) where ranks may not see each other's memory.
-SharedMemory share_memory(Communicator& ranks, int64_t bytes);
+// Error(configuration) where ranks may not see each other's memory. The ranks are called `first_rank` and on in what is said.
+SharedMemory share_memory(Communicator& ranks, int64_t bytes, int first_rank = 0);
 
 struct WindowPlan {
   int64_t bytes = 0;
@@ -29,6 +29,7 @@ struct WindowPlan {
 // This process's windows. Thread-safe: a window goes with the tensor that holds it, on whatever thread.
 class Windows : public std::enable_shared_from_this<Windows> {
  public:
+  explicit Windows(int first_rank = 0) : first_rank_(first_rank) {}
   // Collective, errors as above. The window goes when the last who holds it here lets go; the others have their own view of its memory.
   std::shared_ptr<Window> make(Communicator& ranks, const WindowPlan& plan);
   // Where a span that lies in a window begins, for the others; a place elsewhere where it does not.
@@ -43,6 +44,7 @@ class Windows : public std::enable_shared_from_this<Windows> {
   std::shared_ptr<Window> add(SharedMemory memory, bool sliced);
   void remove(int64_t number);
 
+  const int first_rank_;
   mutable std::mutex mutex_;
   int64_t next_number_ = 0;
   std::map<int64_t, std::weak_ptr<Window>> by_number_;

@@ -36,18 +36,40 @@ TEST(CheckingCommunicator, NamesTheRankThatSkippedACallWhoseNextLooksTheSame) {
             "must make the same calls");
 }
 
-TEST(CheckingCommunicator, ComparesWhatIsCalledBeforeItMoves) {
-  const auto body = [](Communicator& communicator) {
-    std::vector<float> memory(64, 1.0f), scratch(1024);
-    const Span full{memory.data(), communicator.rank() ? 8 : 4, at::kFloat}, own = full.slice(communicator.rank(), 2), space{scratch.data(), 1024, at::kFloat};
+// What must not be reached where ranks disagree.
+class Unreached final : public ForwardingCommunicator {
+ public:
+  using ForwardingCommunicator::ForwardingCommunicator;
+  Work all_gather(Span, Span) override { return fail(), Work(); }
+  Work reduce_scatter(Span, Span, Span, OnBlock) override { return fail(), Work(); }
+  Work all_reduce(Span, Span) override { return fail(), Work(); }
+
+ private:
+  static void fail() { ADD_FAILURE() << "a collective has started"; }
+};
+
+TEST(CheckingCommunicator, ComparesEveryCollectiveBeforeItMoves) {
+  using Collect = void (*)(Communicator&, Span full, Span scratch);
+  const std::pair<const char*, Collect> collectives[] = {
+      {"all_gather", [](Communicator& c, Span full, Span) { c.all_gather(full.slice(c.rank(), 2), full); }},
+      {"reduce_scatter", [](Communicator& c, Span full, Span scratch) { c.reduce_scatter(full, full.slice(c.rank(), 2), scratch); }},
+      {"all_reduce", [](Communicator& c, Span full, Span scratch) { c.all_reduce(full, scratch); }}};
+  for (const auto& [name, collect] : collectives) {
+    const auto body = [&](Communicator& ranks) {
+      const std::shared_ptr<Communicator> control(&ranks, [](Communicator*) {});
+      CheckingCommunicator communicator(std::make_shared<Unreached>(ranks), control);
+      std::vector<float> memory(64), scratch(1024);
+      communicator.tell(Activity("block " + std::to_string(ranks.rank())));
+      collect(communicator, {memory.data(), 8, at::kFloat}, {scratch.data(), 1024, at::kFloat});
+    };
     try {
-      communicator.rank() ? communicator.reduce_scatter(full, own, space) : communicator.all_reduce(full, space);
-    } catch (const Error&) {
-      EXPECT_THAT(memory, testing::Each(1.0f));
-      throw;
+      run_ranks(2, body);
+      ADD_FAILURE() << name;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::disagreement);
+      EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr(std::string("rank 0 calls ") + name), testing::HasSubstr("(block 1)")));
     }
-  };
-  EXPECT_THAT(disagreement_of(2, body), testing::HasSubstr("rank 0 calls all_reduce of 4 x Float, rank 1 calls reduce_scatter of 8 x Float"));
+  }
 }
 
 }  // namespace

@@ -215,6 +215,27 @@ TEST(HostCommunicator, AWaitThatTakesTooLongSaysForWhomAndWhoWaitsWhere) {
   EXPECT_GE(timeouts, 1);
 }
 
+TEST(HostCommunicator, ARankThatFailsByItselfIsNoRankThatEnded) {
+  std::atomic<bool> waits = false;
+  bool knows = false;
+  const auto body = [&](Communicator& communicator) {
+    if (communicator.rank() == 1) {
+      while (!waits) std::this_thread::yield();
+      fail(ErrorKind::io, "the disk is full");
+    }
+    waits = true;
+    try {
+      meet(communicator);
+    } catch (const PeerFailed&) {
+      knows = true;
+    }
+  };
+  std::string message;
+  EXPECT_EQ(kind_of_failure(2, body, &message), ErrorKind::io);
+  EXPECT_EQ(message, "the disk is full");
+  EXPECT_TRUE(knows);
+}
+
 TEST(HostCommunicator, ASkippedCollectiveIsNoticedAtTheNext) {
   std::string message;
   const auto body = [](Communicator& communicator) {

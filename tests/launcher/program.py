@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,8 @@ zero_optimization: {stage: 3}
 
 
 class Program(unittest.TestCase):
+    PROGRAMS = (ZERORUN,)
+
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = pathlib.Path(self.temporary.name)
@@ -55,7 +58,7 @@ class Program(unittest.TestCase):
         left = []
         for entry in pathlib.Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and os.readlink(entry / "cwd") == str(self.folder) and os.readlink(entry / "exe") == ZERORUN:
+                if entry.name.isdigit() and os.readlink(entry / "cwd") == str(self.folder) and os.readlink(entry / "exe") in self.PROGRAMS:
                     left.append(entry.name)
             except OSError:
                 pass
@@ -83,7 +86,14 @@ class Program(unittest.TestCase):
 
     def expect_end(self, process, status, pattern, within=WITHIN):
         """Ended with one message, which matches."""
-        out, err = process.communicate(timeout=within)
+        try:
+            out, err = process.communicate(timeout=within)
+        except subprocess.TimeoutExpired:
+            for rank in self.processes():
+                os.kill(int(rank), signal.SIGKILL)
+            process.kill()
+            out, err = process.communicate()
+            self.fail(f"it took more than {within} s:\n{out[-500:]}{err}")
         self.assertEqual(process.returncode, status, out[-500:] + err)
         self.assertRegex(err, "zerorun: " + pattern)
         self.assertEqual(err.count("zerorun: "), 1, err)

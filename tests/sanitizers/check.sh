@@ -14,9 +14,9 @@ case "${1:-}" in
     cmake --preset dev
     cmake --build --preset dev --target unit_tests
     if [ -n "${ZERORUN_FULL:-}" ]; then
-      ctest --preset dev -L unit -j2
+      ctest --preset unit -j2
     else
-      ctest --preset dev -L unit -j2 -E '[2-4]_of_4|[2346-8]_of_8'
+      ctest --preset unit -j2 -E '[2-4]_of_4|[2346-8]_of_8'
     fi
     ;;
   thread)
