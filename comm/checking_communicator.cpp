@@ -5,8 +5,8 @@
 
 namespace zerorun {
 
-CheckingCommunicator::CheckingCommunicator(std::shared_ptr<Communicator> inner, std::shared_ptr<Communicator> control)
-    : ForwardingCommunicator(*inner), owned_(std::move(inner)), control_(std::move(control)) {}
+CheckingCommunicator::CheckingCommunicator(std::shared_ptr<Communicator> inner, std::shared_ptr<Communicator> control, std::function<std::string()> who_is_late)
+    : ForwardingCommunicator(*inner), owned_(std::move(inner)), control_(std::move(control)), who_is_late_(std::move(who_is_late)) {}
 
 Work CheckingCommunicator::all_gather(Span slice, Span full) {
   check(Collective::all_gather, slice.dtype, slice.count);
@@ -39,7 +39,7 @@ void CheckingCommunicator::check(Collective kind, at::ScalarType dtype, int64_t 
     check_agreement(gather(*control_, own));
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::timeout) throw;
-    fail(ErrorKind::timeout, "{}, before {} on rank {}", error.what(), own.call.describe(), own.rank);
+    fail(ErrorKind::timeout, "{}; rank {} waits in {}", who_is_late_ ? who_is_late_() : error.what(), own.rank, own.call.describe());
   }
 }
 

@@ -20,9 +20,10 @@ std::optional<Hosts> hosts_of(const MpiSession& session, int pretend_hosts) {
 }  // namespace
 
 std::shared_ptr<Communicator> connect(MpiSession& session, const ConnectOptions& options, std::string* note) {
-  const auto checked = [&](std::shared_ptr<Communicator> communicator) -> std::shared_ptr<Communicator> {
+  const auto checked = [&](std::shared_ptr<Communicator> communicator, std::function<std::string()> who_is_late = {}) -> std::shared_ptr<Communicator> {
     if (!options.check_every_collective) return communicator;
-    return std::make_shared<CheckingCommunicator>(std::move(communicator), std::make_shared<MpiCommunicator>(session, options.watch.timeout_seconds));
+    auto control = std::make_shared<MpiCommunicator>(session, options.watch.timeout_seconds);
+    return std::make_shared<CheckingCommunicator>(std::move(communicator), std::move(control), std::move(who_is_late));
   };
   const auto by_messages = [&](const std::string& reason) {
     if (note) *note = "ranks send messages, which is slower: " + reason;
@@ -30,7 +31,10 @@ std::shared_ptr<Communicator> connect(MpiSession& session, const ConnectOptions&
   };
   const auto hosts = hosts_of(session, options.pretend_hosts);
   if (!hosts) return by_messages("hosts have different numbers of ranks, or ranks that do not follow each other (mpirun --map-by slot)");
-  if (hosts->count > 1) return checked(std::make_shared<HierarchicalCommunicator>(session, *hosts, options.strict, options.watch));
+  if (hosts->count > 1) {
+    const auto communicator = std::make_shared<HierarchicalCommunicator>(session, *hosts, options.strict, options.watch);
+    return checked(communicator, [roll = communicator.get()] { return roll->who_is_late(); });
+  }
   try {
     return std::make_shared<HostCommunicator>(std::make_shared<MpiCommunicator>(session, options.watch.timeout_seconds), options.watch);
   } catch (const Error& error) {

@@ -36,6 +36,8 @@ class HierarchicalCommunicator : public Communicator {
   Readers readers() const override { return Readers::host; }
   void tell(const Activity& activity) override;
   void abandon() noexcept override;
+  // As RollCall's, for who waits beside it.
+  std::string who_is_late() { return roll_call_.who_is_late(); }
 
  private:
   std::unique_ptr<HostCommunicator> connect_inside(HostWatch watch) const;

@@ -112,6 +112,7 @@ void RollCall::check_same_call(const Answers& answers) const {
 }
 
 std::string RollCall::who_is_late() {
+  const std::lock_guard one_at_a_time(asking_);
   const Answers answers = ask_all();
   check_same_call(answers);
   uint64_t fewest = UINT64_MAX;

@@ -31,8 +31,8 @@ class RollCall {
   void set_under_way(uint64_t number, const Call& call);
 
   // Names the ranks that do not answer within a second, or else those that have come to the fewest collectives, with what they do; this rank
-  // where it is one of them. Throws Error(disagreement) where the collective under way here is another on a rank that has come to as many. From any
-  // thread, one at a time.
+  // where it is one of them. Throws Error(disagreement) where the collective under way here is another on a rank that has come to as many.
+  // Thread-safe.
   std::string who_is_late();
 
  private:
@@ -51,7 +51,8 @@ class RollCall {
 
   const int rank_, size_;
   int questions_ = 0, answers_ = 0;  // communicators, as MPI_Comm_c2f gives them
-  std::mutex mutex_;
+  std::mutex asking_;
+  std::mutex mutex_;  // of own_
   Answer own_;
   std::atomic<bool> stopped_ = false;
   std::thread thread_;

@@ -96,10 +96,8 @@ class Trials(Program):
     def trial_between_hosts(self, kind):
         if kind == "killed":
             self.signal_a_rank(signal.SIGKILL, 128 + signal.SIGKILL, WAS_LOST, ranks=4, hosts=2)
-        elif kind == "stopped":
-            self.signal_a_rank(signal.SIGSTOP, 82, IS_LATE, ranks=4, hosts=2)
-        elif kind == "stopped, checked":  # the others wait in a collective, or to compare the next
-            self.signal_a_rank(signal.SIGSTOP, 82, rf"({IS_LATE}|rank {{rank}} has not come to .*, before \w+ of .* on rank \d)", ranks=4, hosts=2, checks=True)
+        elif kind in ("stopped", "stopped, checked"):
+            self.signal_a_rank(signal.SIGSTOP, 82, IS_LATE, ranks=4, hosts=2, checks=kind != "stopped")
         elif kind == "skip, checked":
             self.go_wrong("skip", 81, r"ranks disagree: ranks \d, \d, \d call .*, rank {rank} calls ", ranks=4, hosts=2, checks=True)
         else:
