@@ -5,33 +5,31 @@
 #include "comm/gather.h"
 #include "comm/thread_communicator.h"
 #include "core/error.h"
+#include "tests/comm/disagreement.h"
 
 namespace zerorun {
 namespace {
 
-std::string disagreement_of(int size, const std::function<void(Communicator&)>& body) {
-  try {
-    run_ranks(size, [&](Communicator& inner) {
-      const std::shared_ptr<Communicator> ranks(&inner, [](Communicator*) {});
-      CheckingCommunicator communicator(ranks, ranks);
-      body(communicator);
-    });
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::disagreement);
-    return error.what();
-  }
-  return "";
+using test::disagreement_of;
+
+// The same calls behind a check of each, over the same ranks.
+auto checked(std::function<void(Communicator&)> body) {
+  return [body](Communicator& ranks) {
+    const std::shared_ptr<Communicator> shared(&ranks, [](Communicator*) {});
+    CheckingCommunicator communicator(shared, shared);
+    body(communicator);
+  };
 }
 
 // Threads compare what is called, as messages do, but not what it belongs to: without the check this one would go through.
 TEST(CheckingCommunicator, NamesTheRankThatSkippedACallWhoseNextLooksTheSame) {
-  EXPECT_EQ(disagreement_of(4,
-                            [](Communicator& communicator) {
-                              for (int block = 0; block < 3; ++block) {
-                                communicator.tell(Activity("forward of blocks." + std::to_string(block)));
-                                if (communicator.rank() != 2 || block != 1) gather(communicator, block);
-                              }
-                            }),
+  const auto skips_a_block = [](Communicator& communicator) {
+    for (int block = 0; block < 3; ++block) {
+      communicator.tell(Activity("forward of blocks." + std::to_string(block)));
+      if (communicator.rank() != 2 || block != 1) gather(communicator, block);
+    }
+  };
+  EXPECT_EQ(disagreement_of(4, checked(skips_a_block)),
             "ranks disagree: ranks 0, 1, 3 call exchange of 4 x Byte (forward of blocks.1), rank 2 calls exchange of 4 x Byte (forward of blocks.2); all ranks "
             "must make the same calls");
 }
@@ -62,13 +60,7 @@ TEST(CheckingCommunicator, ComparesEveryCollectiveBeforeItMoves) {
       communicator.tell(Activity("block " + std::to_string(ranks.rank())));
       collect(communicator, {memory.data(), 8, at::kFloat}, {scratch.data(), 1024, at::kFloat});
     };
-    try {
-      run_ranks(2, body);
-      ADD_FAILURE() << name;
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::disagreement);
-      EXPECT_THAT(error.what(), testing::AllOf(testing::HasSubstr(std::string("rank 0 calls ") + name), testing::HasSubstr("(block 1)")));
-    }
+    EXPECT_THAT(disagreement_of(2, body), testing::AllOf(testing::HasSubstr(std::string("rank 0 calls ") + name), testing::HasSubstr("(block 1)")));
   }
 }
 

@@ -6,22 +6,14 @@
 #include <thread>
 
 #include "core/error.h"
+#include "tests/comm/disagreement.h"
 
 namespace zerorun {
 namespace {
 
+using test::disagreement_of;
 using testing::AllOf;
 using testing::HasSubstr;
-
-std::string disagreement_of(int size, const std::function<void(Communicator&)>& body) {
-  try {
-    run_ranks(size, body);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.kind(), ErrorKind::disagreement);
-    return error.what();
-  }
-  return "no error";
-}
 
 void gather(Communicator& communicator, int64_t slice_count) {
   std::vector<float> full(static_cast<size_t>(slice_count * communicator.size()));
