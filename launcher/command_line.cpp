@@ -63,7 +63,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
                fmt::join(command_names(), ", "));
   }
   if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
-  if (line.command == Command::bench) fail_usage("zerorun bench ladder comes before its options");
+  if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, or zerorun bench rates");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
@@ -104,7 +104,12 @@ CommandLine parse_bench(int argc, const char* const* argv) {
   const auto asks_for_help = [](std::string_view word) { return word == "--help" || word == "-h"; };
   if (std::any_of(argv + 1, argv + argc, asks_for_help)) return line;
   line.command = Command::bench;
-  line.ladder = parse_ladder_options(argc, argv);
+  const auto is_rates = [](std::string_view word) { return word == "rates"; };
+  if (std::any_of(argv + 1, argv + argc, is_rates)) {
+    line.rates = parse_rates_options(argc, argv);
+  } else {
+    line.ladder = parse_ladder_options(argc, argv);
+  }
   return line;
 }
 
@@ -146,6 +151,7 @@ std::string help_text() {
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
+  zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
   mpirun -np 2 zerorun env --timing      what takes the time from mpirun to the first step, here
@@ -153,9 +159,10 @@ std::string help_text() {
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
   --ranks N         plan: the number of ranks; --hosts H: that they sit on, 1 unless set
-  --json            evaluate, plan, env: print JSON
+  --json            evaluate, plan, env, bench: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3
+  --path FOLDER     bench rates: on the disk to measure; --mib N: that are moved, 1024
   --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16
   --help, -h        this text
   --version         the version

@@ -1,10 +1,12 @@
 // The command line: what to do, with which file.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "launcher/generate_command.h"
 #include "launcher/ladder.h"
+#include "launcher/rates.h"
 #include "launcher/settings.h"
 
 namespace zerorun {
@@ -19,10 +21,11 @@ struct CommandLine {
   bool json = false;                // evaluate, plan and env
   bool timing = false;              // env
   GenerateCommand generate;
-  LadderOptions ladder = {};        // bench
+  LadderOptions ladder = {};        // bench ladder
+  std::optional<RatesOptions> rates = {};  // bench rates
 };
 
-// `zerorun FILE` is `zerorun train FILE`; `bench ladder` comes before its options, which are its own. --help and --version win over
+// `zerorun FILE` is `zerorun train FILE`; `bench ladder` and `bench rates` have options of their own. --help and --version win over
 // everything else. Throws Error(usage), one line that ends with the hint to `zerorun --help`.
 CommandLine parse_command_line(int argc, const char* const* argv);
 

@@ -135,7 +135,7 @@ int run(int argc, char** argv) {
   if (line.command == CommandLine::Command::generate) {
     return run_to_the_end({}, [&](MpiSession& session) { generate(line.generate, session, std::cout, std::cerr); });
   }
-  if (line.command == CommandLine::Command::bench) {
+  if (line.command == CommandLine::Command::bench && !line.rates) {
     return run_to_the_end({}, [&](MpiSession& session) { run_ladder(line.ladder, session, std::cout); });
   }
   if (line.timing) {
@@ -150,8 +150,8 @@ int run(int argc, char** argv) {
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:
     case CommandLine::Command::evaluate:
-    case CommandLine::Command::generate:
-    case CommandLine::Command::bench: break;
+    case CommandLine::Command::generate: break;
+    case CommandLine::Command::bench: print_rates(*line.rates, std::cout); break;
   }
   check_standard_output();
   return 0;

@@ -106,6 +106,14 @@ TEST(CommandLine, GenerateHasOptionsOfItsOwn) {
   EXPECT_THAT(help_text(), testing::AllOf(testing::HasSubstr("zerorun generate --hf DIR"), testing::HasSubstr("--top-p P")));
 }
 
+TEST(CommandLine, BenchRatesTakesAFolder) {
+  const auto rates = parse({"bench", "rates", "--path", "/scratch", "--mib", "64"}).rates;
+  ASSERT_TRUE(rates.has_value());
+  EXPECT_EQ(rates->path, "/scratch");
+  EXPECT_EQ(rates->bytes, 64 << 20);
+  EXPECT_FALSE(parse({"bench", "ladder"}).rates.has_value());
+}
+
 TEST(CommandLine, SchemaAndEnvNeedNoFile) {
   EXPECT_EQ(parse({"schema"}).command, Command::schema);
   EXPECT_EQ(parse({"env"}).command, Command::env);
@@ -137,14 +145,16 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"train.yaml", "--json"}, "--json belongs to zerorun evaluate, plan and env"},
       {{"evaluate"}, "missing the configuration"},
       {{"evaluate", "train.yaml", "--ranks", "8"}, "an evaluation's ranks are those of mpirun"},
-      {{"bench"}, "zerorun bench knows ladder"},
-      {{"bench", "leader"}, "zerorun bench knows ladder, found leader"},
+      {{"bench"}, "zerorun bench knows ladder and rates"},
+      {{"bench", "leader"}, "zerorun bench knows ladder and rates, found leader"},
       {{"bench", "ladder", "train.yaml"}, "zerorun bench ladder takes no file, found train.yaml"},
       {{"bench", "ladder", "--set", "run.seed=1"}, "--set"},
       {{"bench", "ladder", "--layers", "2"}, "--hidden-size, --layers and --heads together"},
       {{"bench", "ladder", "--preset", "gpt2", "--layers", "2"}, "--hidden-size, --layers and --heads together"},
       {{"bench", "ladder", "--batch", "0"}, "--batch is 0, expected 1 to 1000000"},
-      {{"--json", "bench", "ladder"}, "zerorun bench ladder comes before its options"},
+      {{"bench", "rates", "train.yaml"}, "zerorun bench rates takes no file, found train.yaml"},
+      {{"bench", "rates", "--mib", "0"}, "--mib is 0, expected 1 to 1048576"},
+      {{"--json", "bench", "ladder"}, "bench comes before its options"},
       {{"plan", "train.yaml"}, "zerorun plan needs --ranks N"},
       {{"plan", "train.yaml", "--ranks", "0"}, "--ranks is 0, expected 1 to 65536"},
       {{"plan", "train.yaml", "--ranks", "-1"}, "--ranks is -1"},

@@ -1,0 +1,152 @@
+#include "launcher/rates.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/ones.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <ostream>
+
+#include "core/memory.h"
+#include "core/ops/kernels/matrix_product.h"
+#include "core/threads.h"
+#include "offload/disk_store.h"
+#include "offload/host_store.h"
+#include "zero/optimizer.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int64_t kMebibyte = 1 << 20;
+constexpr int64_t kElementsPerTask = 1 << 15;
+constexpr int64_t kWidth = 1024;  // of the matrices
+constexpr int kRuns = 3;
+
+// Of the best run; the first one prepares.
+template <typename Body>
+double seconds_of(Body&& body) {
+  double best = std::numeric_limits<double>::max();
+  for (int run = 0; run <= kRuns; ++run) {
+    const auto start = std::chrono::steady_clock::now();
+    body();
+    if (run > 0) best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  return best;
+}
+
+double rate_of_copy(std::span<const std::byte> from, std::span<std::byte> to) {
+  return static_cast<double>(from.size()) / seconds_of([&] {
+           at::parallel_for(0, std::ssize(from), 4 * kElementsPerTask, [&](int64_t begin, int64_t end) {
+             std::memcpy(to.data() + begin, from.data() + begin, static_cast<size_t>(end - begin));
+           });
+         });
+}
+
+double rate_of_triad(HostStore& memory) {
+  const int64_t count = memory.bytes() / 3 / static_cast<int64_t>(sizeof(float));
+  auto* a = reinterpret_cast<float*>(memory.data());
+  const float *b = a + count, *c = b + count;
+  return static_cast<double>(3 * count * static_cast<int64_t>(sizeof(float))) / seconds_of([&] {
+           at::parallel_for(0, count, kElementsPerTask, [&](int64_t begin, int64_t end) {
+             for (int64_t i = begin; i < end; ++i) a[i] = b[i] + 3.0f * c[i];
+           });
+         });
+}
+
+double rate_of_adamw(HostStore& memory) {
+  const int64_t count = memory.bytes() / 4 / static_cast<int64_t>(sizeof(float)) / 64 * 64;
+  auto* values = reinterpret_cast<float*>(memory.data());
+  FlatSlice slice;
+  slice.parameter = values;
+  slice.gradient = {values + count, count, at::kFloat};
+  slice.state[0] = values + 2 * count;
+  slice.state[1] = values + 3 * count;
+  slice.count = slice.decay_count = count;
+  const auto optimizer = make_adamw({});
+  return static_cast<double>(count) / seconds_of([&] { optimizer->update(slice, {.step = 1, .lr = 1e-3}); });
+}
+
+double rate_of_products(at::ScalarType dtype, MemoryLedger& ledger) {
+  const MemoryScope scope(ledger, Category::workspace);
+  const auto matrix = at::ones({kWidth, kWidth}).to(dtype), product = at::empty_like(matrix);
+  return 2.0 * kWidth * kWidth * kWidth / seconds_of([&] { ops::multiply(product, matrix, matrix); });
+}
+
+// In the parts in which slices move.
+constexpr int64_t kPart = 64 * kMebibyte;
+
+void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& ledger, Rates& rates, std::string* note) {
+  DiskStore disk(*options.path, options.bytes, ledger);
+  if (note) *note = disk.note();
+  const auto rate = [&](auto&& move) {
+    return static_cast<double>(disk.bytes()) / seconds_of([&] {
+             for (int64_t begin = 0; begin < disk.bytes(); begin += kPart) {
+               const int64_t bytes = std::min(kPart, disk.bytes() - begin);
+               move(begin, std::span(memory.data(), static_cast<size_t>(bytes)));
+             }
+           });
+  };
+  rates.disk_write = rate([&](int64_t offset, std::span<std::byte> part) { disk.write(offset, part); });
+  rates.disk_read = rate([&](int64_t offset, std::span<std::byte> part) { disk.read(offset, part); });
+}
+
+nlohmann::ordered_json as_json(const Rates& rates) {
+  return {{"threads", rates.threads},
+          {"bytes_per_second",
+           {{"memory_copy", rates.memory_copy},
+            {"memory_triad", rates.memory_triad},
+            {"host_to_device", rates.host_to_device},
+            {"device_to_host", rates.device_to_host},
+            {"disk_read", rates.disk_read ? nlohmann::ordered_json(*rates.disk_read) : nullptr},
+            {"disk_write", rates.disk_write ? nlohmann::ordered_json(*rates.disk_write) : nullptr}}},
+          {"flops_per_second", rates.multiply},
+          {"parameters_per_second", {{"adamw", rates.adamw}}}};
+}
+
+}  // namespace
+
+Rates measure_rates(const RatesOptions& options, std::string* note) {
+  Rates rates;
+  rates.threads = compute_threads();
+  MemoryLedger ledger;
+  HostStore memory(options.bytes, ledger);
+  const std::span all(memory.data(), static_cast<size_t>(memory.bytes()));
+  const auto half = all.first(all.size() / 2), other = all.last(all.size() / 2);
+  rates.host_to_device = rate_of_copy(half, other);
+  rates.device_to_host = rate_of_copy(other, half);
+  rates.memory_copy = 2 * std::max(rates.host_to_device, rates.device_to_host);
+  rates.memory_triad = rate_of_triad(memory);
+  rates.adamw = rate_of_adamw(memory);
+  for (const auto& [name, dtype] : {std::pair("fp32", at::kFloat), std::pair("bf16", at::kBFloat16), std::pair("fp16", at::kHalf)}) {
+    rates.multiply[name] = rate_of_products(dtype, ledger);
+  }
+  if (options.path) measure_disk(options, memory, ledger, rates, note);
+  return rates;
+}
+
+void print_rates(const RatesOptions& options, std::ostream& out) {
+  std::string note;
+  const Rates rates = measure_rates(options, &note);
+  if (options.json) {
+    out << as_json(rates).dump(2) << '\n';
+    return;
+  }
+  const auto line = [&](const std::string& name, double value, const char* unit) { out << fmt::format("{:<44} {:>8.1f} {}\n", name, value / 1e9, unit); };
+  line("memory, copy (read and written)", rates.memory_copy, "GB/s");
+  line("memory, triad", rates.memory_triad, "GB/s");
+  line("host to device", rates.host_to_device, "GB/s");
+  line("device to host", rates.device_to_host, "GB/s");
+  if (rates.disk_read) line("disk, read", *rates.disk_read, "GB/s");
+  if (rates.disk_write) line("disk, written", *rates.disk_write, "GB/s");
+  for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
+  line("AdamW", rates.adamw, "G parameters/s");
+  out << fmt::format("with {} threads{}\n", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
+  if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
+}
+
+}  // namespace zerorun

@@ -1,0 +1,37 @@
+// What this machine moves and computes in a second, measured once: what a plan reckons the time of a step from, and a report holds it against.
+#pragma once
+#include <cstdint>
+#include <iosfwd>
+#include <map>
+#include <optional>
+#include <string>
+
+namespace zerorun {
+
+// What `zerorun bench rates` is asked for.
+struct RatesOptions {
+  std::optional<std::string> path;  // a folder on the disk to measure; none: no disk is
+  int64_t bytes = int64_t{1} << 30;  // that are moved, and written to the disk
+  bool json = false;
+};
+
+// `bench rates` and its options, after the program's name. Throws Error(usage), one line with the hint to --help.
+RatesOptions parse_rates_options(int argc, const char* const* argv);
+
+struct Rates {
+  int threads = 1;
+  // Bytes a second: a copy counts what it reads and what it writes, a triad (a = b + s c) three arrays.
+  double memory_copy = 0, memory_triad = 0;
+  // Between the memory of the device and the host's, each way. On a CPU device both are the same memory.
+  double host_to_device = 0, device_to_host = 0;
+  std::optional<double> disk_read, disk_write;
+  std::map<std::string, double> multiply;  // floating-point operations a second in a product of large matrices, by dtype
+  double adamw = 0;                        // parameters a second in fp32
+};
+
+// Takes some seconds. `note` becomes what the disk has to do without. Throws as HostStore and DiskStore.
+Rates measure_rates(const RatesOptions& options, std::string* note = nullptr);
+
+void print_rates(const RatesOptions& options, std::ostream& out);
+
+}  // namespace zerorun

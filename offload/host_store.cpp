@@ -1,0 +1,49 @@
+#include "offload/host_store.h"
+
+#include <ATen/Parallel.h>
+#include <sys/mman.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int64_t kTouchedAtOnce = 4 << 20;
+
+std::byte* map(int64_t bytes) {
+  if (bytes == 0) return nullptr;
+  void* memory = mmap(nullptr, static_cast<size_t>(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    fail(ErrorKind::out_of_memory, "{} bytes of host memory for what is offloaded cannot be had: {}; offload to disk, or to more ranks", bytes,
+         system_message(errno));
+  }
+  madvise(memory, static_cast<size_t>(bytes), MADV_HUGEPAGE);
+  return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+HostStore::HostStore(int64_t bytes, MemoryLedger& ledger) : ledger_(ledger), bytes_(in_store_units(bytes)), data_(map(bytes_)) {
+  ledger_.charge(Category::host, bytes_);
+  at::parallel_for(0, bytes_, kTouchedAtOnce, [this](int64_t begin, int64_t end) { std::memset(data_ + begin, 0, static_cast<size_t>(end - begin)); });
+}
+
+HostStore::~HostStore() {
+  if (data_) munmap(data_, static_cast<size_t>(bytes_));
+  ledger_.charge(Category::host, -bytes_);
+}
+
+void HostStore::read(int64_t offset, std::span<std::byte> to) {
+  check_range(*this, offset, to);
+  if (!to.empty()) std::memcpy(to.data(), data_ + offset, to.size());
+}
+
+void HostStore::write(int64_t offset, std::span<const std::byte> from) {
+  check_range(*this, offset, from);
+  if (!from.empty()) std::memcpy(data_ + offset, from.data(), from.size());
+}
+
+}  // namespace zerorun

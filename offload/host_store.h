@@ -1,0 +1,28 @@
+// Memory of the host: one mapping of exactly the bytes asked for, in huge pages where the kernel has them.
+#pragma once
+#include "core/memory.h"
+#include "offload/store.h"
+
+namespace zerorun {
+
+class HostStore : public Store {
+ public:
+  // Charges `ledger` with the bytes, as host memory, until it is destroyed. They are touched here, by the threads that compute: what the
+  // process holds does not grow later. Throws Error(out_of_memory).
+  HostStore(int64_t bytes, MemoryLedger& ledger);
+  ~HostStore() override;
+  HostStore(const HostStore&) = delete;
+  HostStore& operator=(const HostStore&) = delete;
+
+  int64_t bytes() const override { return bytes_; }
+  std::byte* data() override { return data_; }
+  void read(int64_t offset, std::span<std::byte> to) override;
+  void write(int64_t offset, std::span<const std::byte> from) override;
+
+ private:
+  MemoryLedger& ledger_;
+  const int64_t bytes_;
+  std::byte* data_ = nullptr;
+};
+
+}  // namespace zerorun

@@ -1,0 +1,78 @@
+#include <unistd.h>
+
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <cerrno>
+#include <latch>
+#include <mutex>
+#include <system_error>
+
+#include "offload/block_io.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int kThreads = 8;
+
+// One direction.
+class Pool {
+ public:
+  Pool(int file, bool writes, const BlockOptions& options) : file_(file), writes_(writes), block_bytes_(options.block_bytes) {}
+
+  void move(int64_t offset, std::byte* memory, int64_t bytes) {
+    const std::lock_guard lock(mutex_);
+    std::atomic<int64_t> next = 0;
+    std::atomic<int> error = 0;
+    std::latch done(kThreads);
+    for (int t = 0; t < kThreads; ++t) {
+      boost::asio::post(threads_, [&] {
+        for (int64_t begin; (begin = next.fetch_add(block_bytes_)) < bytes && !error;) {
+          int none = 0;
+          const int failure = move_block(offset + begin, memory + begin, std::min(block_bytes_, bytes - begin));
+          if (failure) error.compare_exchange_strong(none, failure);
+        }
+        done.count_down();
+      });
+    }
+    done.wait();
+    if (error) throw std::system_error(error, std::generic_category());
+  }
+
+ private:
+  int move_block(int64_t offset, std::byte* memory, int64_t bytes) const {
+    while (bytes > 0) {
+      const ssize_t moved = writes_ ? pwrite(file_, memory, static_cast<size_t>(bytes), offset) : pread(file_, memory, static_cast<size_t>(bytes), offset);
+      if (moved < 0 && errno == EINTR) continue;
+      if (moved <= 0) return moved < 0 ? errno : EIO;  // nothing moved: the file is shorter than it was
+      offset += moved;
+      memory += moved;
+      bytes -= moved;
+    }
+    return 0;
+  }
+
+  const int file_;
+  const bool writes_;
+  const int64_t block_bytes_;
+  std::mutex mutex_;
+  boost::asio::thread_pool threads_{kThreads};
+};
+
+class ThreadedIo final : public BlockIo {
+ public:
+  ThreadedIo(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
+  void read(int64_t offset, std::span<std::byte> to) override { reads_.move(offset, to.data(), std::ssize(to)); }
+  void write(int64_t offset, std::span<const std::byte> from) override {
+    writes_.move(offset, const_cast<std::byte*>(from.data()), std::ssize(from));
+  }
+
+ private:
+  Pool reads_, writes_;
+};
+
+}  // namespace
+
+std::unique_ptr<BlockIo> make_threaded_io(int file, const BlockOptions& options) { return std::make_unique<ThreadedIo>(file, options); }
+
+}  // namespace zerorun
