@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "comm/activity.h"
+#include "core/event.h"
 
 namespace at {
 class Tensor;
@@ -38,6 +39,7 @@ class Work {
  public:
   Work() = default;
   explicit Work(std::function<void()> wait) : wait_(std::move(wait)) {}
+  Work(Event done) : wait_([done = std::move(done)] { done.wait(); }) {}
   void wait() {
     if (wait_) std::exchange(wait_, nullptr)();
   }

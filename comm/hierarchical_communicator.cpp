@@ -22,7 +22,7 @@ HierarchicalCommunicator::HierarchicalCommunicator(MpiSession& session, Hosts ho
       host_session_(session.split(hosts.host_of(rank_))),
       place_session_(session.split(hosts.place_of(rank_))),
       inside_(connect_inside(watch)) {
-  worker_.submit([&] {
+  stream_.submit([&] {
     at::get_num_threads();  // as many as the program's: from now on one, the others compute
     omp_set_num_threads(1);
     WaitLimits limits{abandoned_, watch.timeout_seconds};
@@ -40,11 +40,11 @@ std::unique_ptr<HostCommunicator> HierarchicalCommunicator::connect_inside(HostW
 HierarchicalCommunicator::~HierarchicalCommunicator() {
   if (std::uncaught_exceptions() > exceptions_at_start_) inside_->interrupt();  // it is destroyed on a thread that does not unwind
   try {
-    worker_.submit([this] { inside_.reset(); }).wait();
+    stream_.submit([this] { inside_.reset(); }).wait();
   } catch (const std::exception&) {
     // What failed is known to who waits for it.
   }
-  worker_.submit([this] {
+  stream_.submit([this] {
     between_.reset();
     all_ranks_.reset();
   });
@@ -91,7 +91,7 @@ void HierarchicalCommunicator::exchange(const void* mine, void* all, int64_t byt
 
 // On the caller's thread, whose memory scope pays; nothing is under way then.
 at::Tensor HierarchicalCommunicator::allocate(int64_t bytes) {
-  worker_.submit([] {}).wait();
+  stream_.submit([] {}).wait();
   return inside_->allocate(bytes);
 }
 
@@ -107,7 +107,7 @@ void HierarchicalCommunicator::abandon() noexcept {
   abandoned_ = true;
   inside_->interrupt();
   try {
-    worker_.submit([] {}).wait();
+    stream_.submit([] {}).wait();
   } catch (const std::exception&) {
     // What failed is known to who waits for it.
   }
@@ -116,7 +116,7 @@ void HierarchicalCommunicator::abandon() noexcept {
 Work HierarchicalCommunicator::submit(const Call& call, std::function<void()> task) {
   const uint64_t number = roll_call_.come_to_call();
   ++under_way_;
-  return worker_.submit([this, number, call, task = std::move(task)] {
+  return stream_.submit([this, number, call, task = std::move(task)] {
     try {
       run(number, call, task);
     } catch (...) {

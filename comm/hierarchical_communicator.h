@@ -11,7 +11,7 @@
 #include "comm/host_communicator.h"
 #include "comm/hosts.h"
 #include "comm/roll_call.h"
-#include "comm/worker.h"
+#include "core/stream.h"
 
 namespace zerorun {
 
@@ -61,7 +61,7 @@ class HierarchicalCommunicator : public Communicator {
   std::unique_ptr<MpiSession> host_session_, place_session_;  // the ranks of this host; those of this rank's place on all
   std::unique_ptr<HostCommunicator> inside_;
   std::unique_ptr<MpiTransport> all_ranks_, between_;
-  Worker worker_;
+  ThreadStream stream_;
 };
 
 }  // namespace zerorun

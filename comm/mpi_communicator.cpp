@@ -11,11 +11,11 @@
 namespace zerorun {
 
 MpiCommunicator::MpiCommunicator(MpiSession& session, double timeout_seconds, int first_rank) : rank_(session.rank()), size_(session.size()) {
-  worker_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), WaitLimits{abandoned_, timeout_seconds, {first_rank}}); }).wait();
+  stream_.submit([&] { transport_ = std::make_unique<MpiTransport>(session.communicator(), WaitLimits{abandoned_, timeout_seconds, {first_rank}}); }).wait();
 }
 
 MpiCommunicator::~MpiCommunicator() {
-  worker_.submit([this] { transport_.reset(); });
+  stream_.submit([this] { transport_.reset(); });
 }
 
 Work MpiCommunicator::all_gather(Span slice, Span full) {
@@ -23,7 +23,7 @@ Work MpiCommunicator::all_gather(Span slice, Span full) {
   check_data(slice);
   check_data(full);
   const Call call{Collective::all_gather, slice.dtype, slice.count, activity_};
-  return worker_.submit([=, this] { transport_->gather(call, slice, full); });
+  return stream_.submit([=, this] { transport_->gather(call, slice, full); });
 }
 
 Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) {
@@ -33,7 +33,7 @@ Work MpiCommunicator::reduce_scatter(Span full, Span slice, Span scratch, OnBloc
   check_data(scratch);
   const Call call{Collective::reduce_scatter, full.dtype, full.count, activity_};
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
-  return worker_.submit([=, this] {
+  return stream_.submit([=, this] {
     transport_->reduce(call, full, slice, scratch.data, piece_bytes);
     for_each_block(slice, on_block);
   });
@@ -46,7 +46,7 @@ Work MpiCommunicator::all_reduce(Span full, Span scratch) {
   const Span slice = full.slice(rank_, size_);
   const Call call{Collective::all_reduce, full.dtype, full.count, activity_};
   const int64_t piece_bytes = reduce_piece_bytes(slice.count, slice.dtype);
-  return worker_.submit([=, this] {
+  return stream_.submit([=, this] {
     transport_->reduce(call, full, slice, scratch.data, piece_bytes);
     transport_->gather(call, slice, full);
   });
@@ -57,7 +57,7 @@ void MpiCommunicator::exchange(const void* mine, void* all, int64_t bytes) {
   const Span slice{const_cast<void*>(mine), bytes, at::kByte};
   const Span full{all, bytes * size_, at::kByte};
   const Call call{Collective::exchange, at::kByte, bytes, activity_};
-  worker_.submit([=, this] { transport_->gather(call, slice, full); }).wait();
+  stream_.submit([=, this] { transport_->gather(call, slice, full); }).wait();
 }
 
 at::Tensor MpiCommunicator::allocate(int64_t bytes) { return host_buffer(bytes); }
@@ -67,7 +67,7 @@ at::Tensor MpiCommunicator::allocate(int64_t bytes) { return host_buffer(bytes);
 void MpiCommunicator::abandon() noexcept {
   abandoned_ = true;
   try {
-    worker_.submit([this] { abandoned_ = false; }).wait();
+    stream_.submit([this] { abandoned_ = false; }).wait();
   } catch (const std::exception&) {
     // What failed is known to who waits for it.
   }

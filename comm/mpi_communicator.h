@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "comm/communicator.h"
-#include "comm/worker.h"
+#include "core/stream.h"
 
 namespace zerorun {
 
@@ -40,8 +40,8 @@ class MpiCommunicator : public Communicator {
   const int size_;
   Activity activity_;
   std::atomic<bool> abandoned_ = false;
-  std::unique_ptr<MpiTransport> transport_;  // used on the worker's thread only
-  Worker worker_;
+  std::unique_ptr<MpiTransport> transport_;  // used on the stream's thread only
+  ThreadStream stream_;
 };
 
 }  // namespace zerorun

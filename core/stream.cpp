@@ -1,10 +1,10 @@
-#include "comm/worker.h"
+#include "core/stream.h"
 
 namespace zerorun {
 
-Worker::Worker() : thread_([this] { run(); }) {}
+ThreadStream::ThreadStream() : thread_([this] { run(); }) {}
 
-Worker::~Worker() {
+ThreadStream::~ThreadStream() {
   {
     const std::lock_guard lock(mutex_);
     closing_ = true;
@@ -13,18 +13,18 @@ Worker::~Worker() {
   thread_.join();
 }
 
-Work Worker::submit(std::function<void()> task) {
-  std::packaged_task<void()> packaged([this, task = std::move(task)] { run_unless_failed(task); });
-  std::shared_future<void> done = packaged.get_future();
+Event ThreadStream::submit(Task task, std::vector<Event> after) {
+  std::packaged_task<void()> packaged([this, task = std::move(task), after = std::move(after)] { run_unless_failed(task, after); });
+  Event done(packaged.get_future().share());
   {
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(packaged));
   }
   changed_.notify_one();
-  return Work([done] { done.get(); });
+  return done;
 }
 
-void Worker::run() {
+void ThreadStream::run() {
   for (std::unique_lock lock(mutex_);;) {
     changed_.wait(lock, [this] { return closing_ || !tasks_.empty(); });
     if (tasks_.empty()) return;
@@ -36,10 +36,11 @@ void Worker::run() {
   }
 }
 
-void Worker::run_unless_failed(const std::function<void()>& task) {
+void ThreadStream::run_unless_failed(const Task& task, const std::vector<Event>& after) {
   if (failure_) std::rethrow_exception(failure_);
   try {
-    task();
+    for (const Event& event : after) event.wait();
+    task.run();
   } catch (...) {
     failure_ = std::current_exception();
     throw;
