@@ -91,8 +91,8 @@ void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& 
              }
            });
   };
-  rates.disk_write = rate([&](int64_t offset, std::span<std::byte> part) { disk.write(offset, part); });
-  rates.disk_read = rate([&](int64_t offset, std::span<std::byte> part) { disk.read(offset, part); });
+  rates.disk_write = rate([&](int64_t offset, std::span<std::byte> part) { disk.write({offset, part}); });
+  rates.disk_read = rate([&](int64_t offset, std::span<std::byte> part) { disk.read({offset, part}); });
 }
 
 nlohmann::ordered_json as_json(const Rates& rates) {

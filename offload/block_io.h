@@ -1,9 +1,11 @@
-// Moves ranges of an open file in blocks, many at a time.
+// Moves parts of an open file in blocks, many at a time.
 #pragma once
-#include <cstddef>
+#include <algorithm>
 #include <cstdint>
 #include <memory>
-#include <span>
+#include <optional>
+
+#include "offload/store.h"
 
 namespace zerorun {
 
@@ -12,13 +14,32 @@ struct BlockOptions {
   int depth = 32;                 // blocks on their way at a time, in each direction
 };
 
+// The blocks of extents, one after the other.
+class Blocks {
+ public:
+  Blocks(Extents extents, int64_t block_bytes) : extents_(extents), block_bytes_(static_cast<size_t>(block_bytes)) {}
+  std::optional<Extent> next() {
+    while (!extents_.empty() && done_ == extents_.front().memory.size()) extents_ = extents_.subspan(1), done_ = 0;
+    if (extents_.empty()) return {};
+    const auto& [offset, memory] = extents_.front();
+    const Extent block{offset + static_cast<int64_t>(done_), memory.subspan(done_, std::min(block_bytes_, memory.size() - done_))};
+    done_ += block.memory.size();
+    return block;
+  }
+
+ private:
+  Extents extents_;
+  const size_t block_bytes_;
+  size_t done_ = 0;  // of the first extent
+};
+
 class BlockIo {
  public:
   virtual ~BlockIo() = default;
   // Block until done. One read and one write at a time may run beside each other; more take turns. Throw std::system_error with the errno of
   // the first block that failed; none is on its way then.
-  virtual void read(int64_t offset, std::span<std::byte> to) = 0;
-  virtual void write(int64_t offset, std::span<const std::byte> from) = 0;
+  virtual void read(Extents to) = 0;
+  virtual void write(Extents from) = 0;
 };
 
 // By the kernel itself. Throws std::system_error where it does not permit that (ENOSYS, EPERM) or has no memory to lock (ENOMEM).

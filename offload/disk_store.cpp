@@ -85,24 +85,29 @@ void DiskStore::choose_io(const DiskStoreOptions& options) {
   io_ = make_threaded_io(file_, options.blocks);
 }
 
-void DiskStore::read(int64_t offset, std::span<std::byte> to) {
-  check_range(*this, offset, to);
+void DiskStore::read(Extents to) {
+  check_extents(*this, to);
   try {
-    io_->read(offset, to);
+    io_->read(to);
   } catch (const std::system_error& error) {
-    fail(ErrorKind::io, "offload path {}: {} bytes at {} cannot be read: {}; the disk may be failing", folder_, to.size(), offset,
-         system_message(error.code().value()));
+    fail_to("read", to, error);
   }
 }
 
-void DiskStore::write(int64_t offset, std::span<const std::byte> from) {
-  check_range(*this, offset, from);
+void DiskStore::write(Extents from) {
+  check_extents(*this, from);
   try {
-    io_->write(offset, from);
+    io_->write(from);
   } catch (const std::system_error& error) {
-    fail(ErrorKind::io, "offload path {}: {} bytes at {} cannot be written: {}; the disk may be failing", folder_, from.size(), offset,
-         system_message(error.code().value()));
+    fail_to("written", from, error);
   }
+}
+
+void DiskStore::fail_to(const char* verb, Extents extents, const std::system_error& error) const {
+  size_t bytes = 0;
+  for (const auto& extent : extents) bytes += extent.memory.size();
+  fail(ErrorKind::io, "offload path {}: {} bytes at {} cannot be {}: {}; the disk may be failing", folder_, bytes, extents.front().offset, verb,
+       system_message(error.code().value()));
 }
 
 }  // namespace zerorun

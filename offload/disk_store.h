@@ -3,6 +3,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <system_error>
 
 #include "core/memory.h"
 #include "offload/block_io.h"
@@ -26,8 +27,9 @@ class DiskStore : public Store {
 
   int64_t bytes() const override { return bytes_; }
   std::byte* data() override { return nullptr; }
-  void read(int64_t offset, std::span<std::byte> to) override;
-  void write(int64_t offset, std::span<const std::byte> from) override;
+  using Store::read, Store::write;
+  void read(Extents to) override;
+  void write(Extents from) override;
 
   // What it has to do without, for the user to see; empty where nothing.
   const std::string& note() const { return note_; }
@@ -36,6 +38,7 @@ class DiskStore : public Store {
   void open_file();
   void take_space();
   void choose_io(const DiskStoreOptions& options);
+  [[noreturn]] void fail_to(const char* verb, Extents extents, const std::system_error& error) const;
 
   const std::string folder_;
   MemoryLedger& ledger_;

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -36,14 +37,14 @@ HostStore::~HostStore() {
   ledger_.charge(Category::host, -bytes_);
 }
 
-void HostStore::read(int64_t offset, std::span<std::byte> to) {
-  check_range(*this, offset, to);
-  if (!to.empty()) std::memcpy(to.data(), data_ + offset, to.size());
+void HostStore::read(Extents to) {
+  check_extents(*this, to);
+  for (const auto& [offset, memory] : to) std::ranges::copy_n(data_ + offset, std::ssize(memory), memory.begin());
 }
 
-void HostStore::write(int64_t offset, std::span<const std::byte> from) {
-  check_range(*this, offset, from);
-  if (!from.empty()) std::memcpy(data_ + offset, from.data(), from.size());
+void HostStore::write(Extents from) {
+  check_extents(*this, from);
+  for (const auto& [offset, memory] : from) std::ranges::copy(memory, data_ + offset);
 }
 
 }  // namespace zerorun

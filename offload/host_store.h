@@ -16,8 +16,9 @@ class HostStore : public Store {
 
   int64_t bytes() const override { return bytes_; }
   std::byte* data() override { return data_; }
-  void read(int64_t offset, std::span<std::byte> to) override;
-  void write(int64_t offset, std::span<const std::byte> from) override;
+  using Store::read, Store::write;
+  void read(Extents to) override;
+  void write(Extents from) override;
 
  private:
   MemoryLedger& ledger_;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 namespace zerorun {
 
@@ -11,6 +12,13 @@ namespace zerorun {
 inline constexpr int64_t kStoreAlignment = 4096;
 
 inline int64_t in_store_units(int64_t bytes) { return (bytes + kStoreAlignment - 1) / kStoreAlignment * kStoreAlignment; }
+
+// Bytes of a store, and the memory that they come from or go to.
+struct Extent {
+  int64_t offset = 0;
+  std::span<std::byte> memory;
+};
+using Extents = std::span<const Extent>;
 
 class Store {
  public:
@@ -20,13 +28,16 @@ class Store {
   // The bytes themselves, where they are memory; null where they must be read to be seen.
   virtual std::byte* data() = 0;
 
-  // Block until done. REQUIRES [offset, offset + size) within bytes(); offset, size and address multiples of kStoreAlignment. Thread-safe
-  // for ranges apart; a range that has never been written reads as zeros. Throws Error(io) that says what could not be moved and why.
-  virtual void read(int64_t offset, std::span<std::byte> to) = 0;
-  virtual void write(int64_t offset, std::span<const std::byte> from) = 0;
+  // Move all extents, as many at a time as the store can; block until done. REQUIRES each within bytes(); offset, size and address multiples
+  // of kStoreAlignment. Thread-safe for extents apart; what has never been written reads as zeros. Throw Error(io) that says what could not
+  // be moved and why.
+  virtual void read(Extents to) = 0;
+  virtual void write(Extents from) = 0;
+  void read(Extent to) { read(Extents(&to, 1)); }
+  void write(Extent from) { write(Extents(&from, 1)); }
 };
 
 // What every store checks first: throws Error(bug) where the REQUIRES above is broken.
-void check_range(const Store& store, int64_t offset, std::span<const std::byte> memory);
+void check_extents(const Store& store, Extents extents);
 
 }  // namespace zerorun

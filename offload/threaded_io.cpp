@@ -20,16 +20,21 @@ class Pool {
  public:
   Pool(int file, bool writes, const BlockOptions& options) : file_(file), writes_(writes), block_bytes_(options.block_bytes) {}
 
-  void move(int64_t offset, std::byte* memory, int64_t bytes) {
+  void move(Extents extents) {
     const std::lock_guard lock(mutex_);
-    std::atomic<int64_t> next = 0;
+    Blocks left(extents, block_bytes_);
+    std::mutex taking;
+    const auto take = [&] {
+      const std::lock_guard one(taking);
+      return left.next();
+    };
     std::atomic<int> error = 0;
     std::latch done(kThreads);
     for (int t = 0; t < kThreads; ++t) {
       boost::asio::post(threads_, [&] {
-        for (int64_t begin; (begin = next.fetch_add(block_bytes_)) < bytes && !error;) {
+        for (auto block = take(); block && !error; block = take()) {
           int none = 0;
-          const int failure = move_block(offset + begin, memory + begin, std::min(block_bytes_, bytes - begin));
+          const int failure = move_block(block->offset, block->memory.data(), std::ssize(block->memory));
           if (failure) error.compare_exchange_strong(none, failure);
         }
         done.count_down();
@@ -62,10 +67,8 @@ class Pool {
 class ThreadedIo final : public BlockIo {
  public:
   ThreadedIo(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
-  void read(int64_t offset, std::span<std::byte> to) override { reads_.move(offset, to.data(), std::ssize(to)); }
-  void write(int64_t offset, std::span<const std::byte> from) override {
-    writes_.move(offset, const_cast<std::byte*>(from.data()), std::ssize(from));
-  }
+  void read(Extents to) override { reads_.move(to); }
+  void write(Extents from) override { writes_.move(from); }
 
  private:
   Pool reads_, writes_;

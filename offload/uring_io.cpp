@@ -21,53 +21,50 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
-  void move(int64_t offset, std::byte* memory, int64_t bytes) {
+  void move(Extents extents) {
     const std::lock_guard lock(mutex_);
-    std::vector<Block*> idle;
-    for (Block& block : blocks_) idle.push_back(&block);
-    int64_t next = 0;
+    std::vector<Extent*> idle;
+    for (Extent& block : blocks_) idle.push_back(&block);
+    Blocks left(extents, block_bytes_);
+    auto next = left.next();
     int error = 0;
-    while ((next < bytes && !error) || idle.size() < blocks_.size()) {
-      for (; next < bytes && !error && !idle.empty(); next += block_bytes_) {
-        *idle.back() = {offset + next, memory + next, std::min(block_bytes_, bytes - next)};
+    while ((next && !error) || idle.size() < blocks_.size()) {
+      for (; next && !error && !idle.empty(); next = left.next()) {
+        *idle.back() = *next;
         start(*idle.back());
         idle.pop_back();
       }
       const auto [block, moved] = finish_one();
       if (moved > 0) {
-        *block = {block->offset + moved, block->memory + moved, block->bytes - moved};
+        *block = {block->offset + moved, block->memory.subspan(static_cast<size_t>(moved))};
       } else if (moved != -EINTR && moved != -EAGAIN && !error) {
         error = moved < 0 ? -moved : EIO;  // nothing moved: the file is shorter than it was
       }
-      block->bytes > 0 && !error ? start(*block) : idle.push_back(block);
+      !block->memory.empty() && !error ? start(*block) : idle.push_back(block);
     }
     if (error) throw std::system_error(error, std::generic_category());
   }
 
  private:
-  struct Block {
-    int64_t offset;
-    std::byte* memory;
-    int64_t bytes;
-  };
-
-  void start(Block& block) {
+  void start(Extent& block) {
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);  // as many as blocks: there always is one
+    const auto size = static_cast<unsigned>(block.memory.size());
+    const auto offset = static_cast<uint64_t>(block.offset);
     if (writes_) {
-      io_uring_prep_write(entry, file_, block.memory, static_cast<unsigned>(block.bytes), static_cast<uint64_t>(block.offset));
+      io_uring_prep_write(entry, file_, block.memory.data(), size, offset);
     } else {
-      io_uring_prep_read(entry, file_, block.memory, static_cast<unsigned>(block.bytes), static_cast<uint64_t>(block.offset));
+      io_uring_prep_read(entry, file_, block.memory.data(), size, offset);
     }
     io_uring_sqe_set_data(entry, &block);
   }
 
-  std::pair<Block*, int> finish_one() {
+  std::pair<Extent*, int> finish_one() {
     io_uring_cqe* done = nullptr;
     for (int result = -EINTR; result == -EINTR;) {
       io_uring_submit(&ring_);
       result = io_uring_wait_cqe(&ring_, &done);
     }
-    const std::pair finished{static_cast<Block*>(io_uring_cqe_get_data(done)), done->res};
+    const std::pair finished{static_cast<Extent*>(io_uring_cqe_get_data(done)), done->res};
     io_uring_cqe_seen(&ring_, done);
     return finished;
   }
@@ -75,7 +72,7 @@ class Ring {
   const int file_;
   const bool writes_;
   const int64_t block_bytes_;
-  std::vector<Block> blocks_;
+  std::vector<Extent> blocks_;
   io_uring ring_{};
   std::mutex mutex_;
 };
@@ -83,10 +80,8 @@ class Ring {
 class UringIo final : public BlockIo {
  public:
   UringIo(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
-  void read(int64_t offset, std::span<std::byte> to) override { reads_.move(offset, to.data(), std::ssize(to)); }
-  void write(int64_t offset, std::span<const std::byte> from) override {
-    writes_.move(offset, const_cast<std::byte*>(from.data()), std::ssize(from));
-  }
+  void read(Extents to) override { reads_.move(to); }
+  void write(Extents from) override { writes_.move(from); }
 
  private:
   Ring reads_, writes_;

@@ -27,25 +27,28 @@ class BlockIoErrors : public testing::TestWithParam<Make> {
   }
 
   AlignedMemory memory_{16 * kStoreAlignment};
+  const Extent extent_{0, memory_.bytes};
+  const Extents all_{&extent_, 1};
 };
 
 TEST_P(BlockIoErrors, AWriteThatTheDiskHasNoRoomForIsAnError) {
   const int full = open("/dev/full", O_RDWR);
-  EXPECT_EQ(error_of(full, [&](BlockIo& io) { io.write(0, memory_.bytes); }), ENOSPC);
+  EXPECT_EQ(error_of(full, [&](BlockIo& io) { io.write(all_); }), ENOSPC);
   close(full);
 }
 
 TEST_P(BlockIoErrors, AFileThatIsNotOpenForItIsAnError) {
   const int file = open("/dev/null", O_RDONLY);
-  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.write(0, memory_.bytes); }), EBADF);
+  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.write(all_); }), EBADF);
   close(file);
 }
 
 TEST_P(BlockIoErrors, AFileThatEndsBeforeTheRangeIsAnErrorAndNoZeros) {
   const int file = open(disk_folder().c_str(), O_TMPFILE | O_RDWR, 0600);
   ASSERT_EQ(ftruncate(file, 5 * kStoreAlignment), 0);
-  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.read(0, memory_.bytes); }), EIO);
-  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.read(0, memory_.bytes.first(5 * kStoreAlignment)); }), 0);
+  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.read(all_); }), EIO);
+  const Extent part{0, memory_.bytes.first(5 * kStoreAlignment)};
+  EXPECT_EQ(error_of(file, [&](BlockIo& io) { io.read(Extents(&part, 1)); }), 0);
   close(file);
 }
 

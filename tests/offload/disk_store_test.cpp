@@ -55,8 +55,8 @@ TEST(DiskStore, OutlivesTheRemovalOfItsFolder) {
   std::filesystem::remove_all(folder);
   AlignedMemory in(4 * kStoreAlignment), out(4 * kStoreAlignment);
   in.fill(6);
-  store.write(0, in.bytes);
-  store.read(0, out.bytes);
+  store.write({0, in.bytes});
+  store.read({0, out.bytes});
   EXPECT_TRUE(std::ranges::equal(in.bytes, out.bytes));
 }
 

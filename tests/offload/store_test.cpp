@@ -34,8 +34,8 @@ TEST_P(StoreContract, WhatIsWrittenIsRead) {
   const auto store = make(40 * kUnit);
   AlignedMemory in(17 * kUnit), out(17 * kUnit);
   in.fill(1);
-  store->write(5 * kUnit, in.bytes);
-  store->read(5 * kUnit, out.bytes);
+  store->write({5 * kUnit, in.bytes});
+  store->read({5 * kUnit, out.bytes});
   EXPECT_TRUE(std::ranges::equal(in.bytes, out.bytes));
 }
 
@@ -43,9 +43,24 @@ TEST_P(StoreContract, PartsOfWhatIsWrittenAreRead) {
   const auto store = make(16 * kUnit);
   AlignedMemory in(16 * kUnit), out(3 * kUnit);
   in.fill(2);
-  store->write(0, in.bytes);
-  store->read(7 * kUnit, out.bytes);
+  store->write({0, in.bytes});
+  store->read({7 * kUnit, out.bytes});
   EXPECT_TRUE(std::ranges::equal(in.bytes.subspan(7 * kUnit, 3 * kUnit), out.bytes));
+}
+
+TEST_P(StoreContract, ManyExtentsMoveInOneCall) {
+  const auto store = make(64 * kUnit);
+  AlignedMemory in(32 * kUnit), out(32 * kUnit);
+  in.fill(7);
+  std::vector<Extent> to, from;
+  for (int64_t i = 0, at = 0; at < 32; at += ++i) {  // 1, 2, 3, ... units, the last cut off, each with a gap behind it
+    const auto begin = static_cast<size_t>(at * kUnit), size = static_cast<size_t>(std::min(i + 1, 32 - at) * kUnit);
+    to.push_back({(2 * at) * kUnit, in.bytes.subspan(begin, size)});
+    from.insert(from.begin(), {(2 * at) * kUnit, out.bytes.subspan(begin, size)});
+  }
+  store->write(to);
+  store->read(from);
+  EXPECT_TRUE(std::ranges::equal(in.bytes, out.bytes));
 }
 
 TEST_P(StoreContract, WhatLiesBesideAWriteStays) {
@@ -53,9 +68,9 @@ TEST_P(StoreContract, WhatLiesBesideAWriteStays) {
   AlignedMemory before(9 * kUnit), middle(kUnit), after(9 * kUnit);
   before.fill(3);
   middle.fill(4);
-  store->write(0, before.bytes);
-  store->write(4 * kUnit, middle.bytes);
-  store->read(0, after.bytes);
+  store->write({0, before.bytes});
+  store->write({4 * kUnit, middle.bytes});
+  store->read({0, after.bytes});
   std::ranges::copy(middle.bytes, before.bytes.begin() + 4 * kUnit);
   EXPECT_TRUE(std::ranges::equal(before.bytes, after.bytes));
 }
@@ -64,7 +79,7 @@ TEST_P(StoreContract, IsZeroAtFirst) {
   const auto store = make(6 * kUnit);
   AlignedMemory out(6 * kUnit);
   out.fill(5);
-  store->read(0, out.bytes);
+  store->read({0, out.bytes});
   EXPECT_THAT(out.bytes, testing::Each(std::byte{0}));
 }
 
@@ -77,8 +92,8 @@ TEST_P(StoreContract, RangesApartMoveFromSeveralThreads) {
       AlignedMemory in(8 * kUnit), out(8 * kUnit);
       for (int round = 0; round < kRounds; ++round) {
         in.fill(static_cast<uint64_t>(t * 100 + round));
-        store->write(t * 8 * kUnit, in.bytes);
-        store->read(t * 8 * kUnit, out.bytes);
+        store->write({t * 8 * kUnit, in.bytes});
+        store->read({t * 8 * kUnit, out.bytes});
         EXPECT_TRUE(std::ranges::equal(in.bytes, out.bytes)) << "thread " << t << ", round " << round;
       }
     });
@@ -108,16 +123,16 @@ TEST_P(StoreContract, ARangeThatDoesNotFitIsABug) {
     }
     return ErrorKind::usage;
   };
-  EXPECT_EQ(kind_of([&] { store->read(3 * kUnit, memory.bytes); }), ErrorKind::bug) << "behind the end";
-  EXPECT_EQ(kind_of([&] { store->read(512, memory.bytes); }), ErrorKind::bug) << "offset";
-  EXPECT_EQ(kind_of([&] { store->write(0, memory.bytes.first(512)); }), ErrorKind::bug) << "size";
-  EXPECT_EQ(kind_of([&] { store->write(0, memory.bytes.subspan(512, kUnit)); }), ErrorKind::bug) << "address";
+  EXPECT_EQ(kind_of([&] { store->read({3 * kUnit, memory.bytes}); }), ErrorKind::bug) << "behind the end";
+  EXPECT_EQ(kind_of([&] { store->read({512, memory.bytes}); }), ErrorKind::bug) << "offset";
+  EXPECT_EQ(kind_of([&] { store->write({0, memory.bytes.first(512)}); }), ErrorKind::bug) << "size";
+  EXPECT_EQ(kind_of([&] { store->write({0, memory.bytes.subspan(512, kUnit)}); }), ErrorKind::bug) << "address";
 }
 
 TEST_P(StoreContract, NothingMayBeHeld) {
   const auto store = make(0);
-  store->write(0, {});
-  store->read(0, {});
+  store->write(Extent());
+  store->read(Extent());
   EXPECT_EQ(store->bytes(), 0);
 }
 
