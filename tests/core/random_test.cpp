@@ -55,6 +55,17 @@ TEST(FillNormal, DrawsElementFromItsWordOfItsBlock) {
   }
 }
 
+// What is drawn many at a time is what one at a time gives, in the middle and in both tails.
+TEST(FillNormal, GivesTheQuantileOfEachWord) {
+  const int64_t first = 1'000'003, count = 200'000;
+  const auto values = draw(first, count, 42, 7, 0.02f);
+  for (int64_t i = 0; i < count; ++i) {
+    const auto element = static_cast<uint64_t>(first + i);
+    const Words words = philox4x32_10({static_cast<uint32_t>(element / 4), 0, 7, 0}, {42, 0});
+    ASSERT_EQ(values[static_cast<size_t>(i)], static_cast<float>(normal_quantile((words[element % 4] + 0.5) / 4294967296.0) * 0.02f)) << i;
+  }
+}
+
 // Frozen: another compiler, library or machine must give these bits, or models differ between machines.
 TEST(FillNormal, GivesTheSameBitsEverywhere) {
   EXPECT_EQ(draw(0, 6, 42, stream_of("wte.weight"), 0.02f), (std::vector<float>{0x1.9413e8p-7f, -0x1.10390cp-8f, 0x1.165358p-5f,
