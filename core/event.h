@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <future>
+#include <memory>
 #include <utility>
 
 namespace zerorun {
@@ -9,16 +10,33 @@ namespace zerorun {
 // Copies are the same event. One that was made from nothing has happened.
 class Event {
  public:
+  // Of a kind of stream.
+  struct State {
+    virtual ~State() = default;
+    virtual void wait() = 0;
+    virtual bool has_happened() const = 0;
+  };
+
   Event() = default;
-  explicit Event(std::shared_future<void> done) : done_(std::move(done)) {}
+  explicit Event(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  explicit Event(std::shared_future<void> done) : Event(std::make_shared<Future>(std::move(done))) {}
+
   // Blocks; rethrows what the task threw, or what kept it from running. May outlive the stream.
   void wait() const {
-    if (done_.valid()) done_.get();
+    if (state_) state_->wait();
   }
-  bool has_happened() const { return !done_.valid() || done_.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+  bool has_happened() const { return !state_ || state_->has_happened(); }
+  const State* state() const { return state_.get(); }
 
  private:
-  std::shared_future<void> done_;
+  struct Future final : State {
+    explicit Future(std::shared_future<void> end) : done(std::move(end)) {}
+    void wait() override { done.get(); }
+    bool has_happened() const override { return done.wait_for(std::chrono::seconds(0)) == std::future_status::ready; }
+    std::shared_future<void> done;
+  };
+
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace zerorun

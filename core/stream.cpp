@@ -2,6 +2,15 @@
 
 namespace zerorun {
 
+Event InlineStream::submit(Task task, std::vector<Event> after) {
+  std::packaged_task<void()> packaged([&] {
+    for (const Event& event : after) event.wait();
+    task.run();
+  });
+  packaged();
+  return Event(packaged.get_future().share());
+}
+
 ThreadStream::ThreadStream() : thread_([this] { run(); }) {}
 
 ThreadStream::~ThreadStream() {

@@ -32,6 +32,13 @@ class Stream {
   Event submit(std::function<void()> run, std::vector<Event> after = {}) { return submit(Task{std::move(run)}, std::move(after)); }
 };
 
+// No stream at all: a task runs where it is submitted, before submit returns, which rethrows nothing: errors come out of the event.
+class InlineStream final : public Stream {
+ public:
+  using Stream::submit;
+  Event submit(Task task, std::vector<Event> after = {}) override;
+};
+
 // A thread of its own. Costs a wake-up (microseconds) per task.
 class ThreadStream final : public Stream {
  public:

@@ -72,6 +72,13 @@ LossScaling loss_scaling(const Settings::Precision& precision) {
   return {fp16.loss_scale, static_cast<int>(fp16.initial_scale_power), fp16.loss_scale_window, fp16.hysteresis, fp16.min_loss_scale};
 }
 
+SleepingPlace place_of(const auto& offload) {
+  using Device = SleepingPlace::Device;
+  const Device devices[] = {Device::none, Device::host, Device::disk};
+  const Device device = devices[static_cast<int>(offload.device)];
+  return {device, device == Device::disk ? offload.path.value_or("") : "", offload.overlap};
+}
+
 }  // namespace
 
 ModelConfig model_config(const Settings& settings) {
@@ -106,6 +113,15 @@ at::ScalarType dtype_of(Settings::ParamDtype dtype) {
   fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
 }
 
+OffloadOptions offload_options(const Settings::ZeroOptimization& settings) {
+  OffloadOptions options;
+  options.parameters = place_of(settings.offload_param);
+  options.optimizer = place_of(settings.offload_optimizer);
+  options.buffer_count = static_cast<int>(settings.offload_param.buffer_count);
+  options.ratio = settings.offload_optimizer.ratio;
+  return options;
+}
+
 EngineOptions engine_options(const Settings& settings, int ranks) {
   EngineOptions options;
   options.prefetch = static_cast<int>(settings.zero_optimization.prefetch);
@@ -116,6 +132,7 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   options.precision.gradients = settings.precision.reduce_dtype == Settings::ReduceDtype::bf16 ? at::kBFloat16 : at::kFloat;
   options.loss_scaling = loss_scaling(settings.precision);
   options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
+  options.offload = offload_options(settings.zero_optimization);
   options.max_norm = settings.training.max_norm;
   options.seed = static_cast<uint64_t>(settings.run.seed);
   return options;

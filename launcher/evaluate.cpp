@@ -88,9 +88,11 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   agree(communicator, data);
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
-  const auto prediction = predict_evaluation(settings, model, *none, communicator, threads);
+  const auto predict_with = [&](const Settings& other) { return predict_evaluation(other, model, *none, communicator, threads); };
+  const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, gather(communicator, process_anonymous_bytes()));
-  refuse_if_over(settings, memory[session.rank()], session.local_size());
+  const auto& own = memory[session.rank()];
+  refuse_if_over(settings, own, session.local_size(), peak_of(predict_with, model, own));
 
   auto options = inference_options(settings, session.size());
   options.initial = pretrained.get();

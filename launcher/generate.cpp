@@ -80,7 +80,8 @@ void agree(Communicator& communicator, const GenerateCommand& command, const Mod
   agree_on_build(communicator, this_build());
   const auto& s = command.sampling;
   auto words = fmt::format("{} {} {} {} {} {} {} {}", hf_config_json(config), command.max_tokens, s.temperature, s.top_k, s.top_p, s.seed,
-                           static_cast<int>(command.param_dtype), command.cached);
+                           static_cast<int>(command.param_dtype), command.cached) +
+               fmt::format(" {}", static_cast<int>(command.offload));
   for (const int64_t token : prompt) words += fmt::format(" {}", token);
   agree_on(communicator, stream_of(words), "was asked for something else than rank 0: are the command line and the folder the same on every host?");
 }
@@ -131,12 +132,17 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   // units: declared, sharded, each slice filled where it lives
   MemoryLedger ledger;
   EngineOptions options;
-  options.sharding = Sharding::of_stage(session.size() == 1 ? 0 : 3);
+  Settings::ZeroOptimization zero;
+  zero.offload_param.device = command.offload;
+  zero.offload_param.path = command.offload_path;
+  options.offload = offload_options(zero);
+  options.sharding = Sharding::of_stage(session.size() == 1 && !options.offload.any() ? 0 : 3);
   options.precision.parameters = dtype_of(command.param_dtype);
   options.initial = &weights;
   options.inference = true;
   const auto optimizer = make_sgd({});
   Engine engine(model, communicator, *optimizer, ledger, options);
+  for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) notes << "note: " << note << std::endl;
 
   // tokens
   const int64_t room = sizes.context - std::ssize(prompt);

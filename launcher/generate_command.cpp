@@ -22,7 +22,7 @@ po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
   const auto text = [] { return po::value<std::string>(); };
   options.add_options()("help,h", po::bool_switch())("json", po::bool_switch())("no-cache", po::bool_switch())("hf", text())("prompt", text())(
-      "tokens", text())("param-dtype", text())("max-tokens", text())("top-k", text())("seed", text())("temperature", text())("top-p", text());
+      "tokens", text())("param-dtype", text())("offload", text())("offload-path", text())("max-tokens", text())("top-k", text())("seed", text())("temperature", text())("top-p", text());
   return parse_options(argc, argv, options, {}, "generate: ");
 }
 
@@ -78,6 +78,15 @@ void read_dtype(const po::variables_map& given, GenerateCommand& command) {
   command.param_dtype = found->second;
 }
 
+void read_offload(const po::variables_map& given, GenerateCommand& command) {
+  if (given.count("offload-path") != 0) command.offload_path = given["offload-path"].as<std::string>();
+  if (given.count("offload") == 0) return;
+  const auto& word = given["offload"].as<std::string>();
+  if (word != "cpu" && word != "nvme") fail_generate("--offload is '{}', expected cpu or nvme", word);
+  command.offload = word == "cpu" ? Settings::OffloadDevice::cpu : Settings::OffloadDevice::nvme;
+  if (word == "nvme" && command.offload_path.empty()) fail_generate("--offload nvme needs --offload-path FOLDER, on the disk to use");
+}
+
 }  // namespace
 
 std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv) {
@@ -100,6 +109,7 @@ std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv)
     fail_generate("{}", error.what());
   }
   read_dtype(given, command);
+  read_offload(given, command);
   command.cached = !given["no-cache"].as<bool>();
   command.json = given["json"].as<bool>();
   return command;
@@ -114,6 +124,7 @@ const char* generate_help() {
   --temperature T     0: always the likeliest token; above it tokens are drawn
   --top-k K, --top-p P, --seed S    draw from the K likeliest, from those that make up P of the probability; the same seed, the same text
   --param-dtype D     fp32, bf16 or fp16
+  --offload cpu|nvme  the weights sleep in host memory, or on disk in --offload-path FOLDER, and come unit by unit
   --no-cache          compute the whole text again for each token
   --json              tokens and times, as JSON
 )";

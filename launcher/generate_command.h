@@ -17,6 +17,8 @@ struct GenerateCommand {
   int64_t max_tokens = 64;
   Sampling sampling = {};
   Settings::ParamDtype param_dtype = Settings::ParamDtype::fp32;
+  Settings::OffloadDevice offload = Settings::OffloadDevice::none;  // where the weights sleep; a unit's come when it is computed
+  std::string offload_path;                                        // of nvme
   bool cached = true;
   bool json = false;
 };

@@ -18,8 +18,10 @@ void plan(const CommandLine& line, std::ostream& out) {
   const Model model = make_model(settings);
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
-  const int local_ranks = (line.ranks + line.hosts - 1) / line.hosts;
-  const auto prediction = predict(settings, model, line.ranks, threads_of(settings, local_ranks), line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host, windows);
+  const int threads = threads_of(settings, (line.ranks + line.hosts - 1) / line.hosts);
+  const auto readers = line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
+  const auto predict_with = [&](const Settings& other) { return predict(other, model, line.ranks, threads, readers, windows); };
+  const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction)) << '\n';
@@ -28,7 +30,7 @@ void plan(const CommandLine& line, std::ostream& out) {
                        settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s", line.hosts, line.hosts == 1 ? "" : "s")
         << prediction_table(memory) << export_note(memory.front());
   }
-  refuse_if_over_limit(settings, memory.front());
+  refuse_if_over_limit(settings, memory.front(), peak_of(predict_with, model, memory.front()));
 }
 
 }  // namespace zerorun

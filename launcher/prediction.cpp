@@ -47,13 +47,6 @@ int64_t share_of_padding(const RankMemory& memory, const Model& model, int ranks
 
 int64_t more_for_export(const RankMemory& memory) { return memory.process_peak_with_export - memory.process_peak.predicted; }
 
-std::string advice(const Settings& settings, const RankMemory& memory) {
-  std::string text = more_for_export(memory) > 0 ? fmt::format("metrics.export_hf: false ({} less), ", readable_bytes(more_for_export(memory))) : "";
-  text += settings.zero_optimization.stage < 3 ? "a higher zero_optimization.stage, " : "";
-  if (settings.training.micro_batch_size > 1) text += "a smaller training.micro_batch_size, ";
-  return text + "more ranks or a smaller model would help";
-}
-
 }  // namespace
 
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
@@ -93,11 +86,18 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
     memory.total.predicted = prediction.memory.total_peak;
     memory.arena.predicted = prediction.memory.arena_overhead;
     memory.process_baseline = baseline;
-    memory.process_peak.predicted = baseline + memory.total.predicted + memory.arena.predicted + kLibraryFirstUse;
-    memory.process_peak_with_export = baseline + prediction.peak_to_the_end + kLibraryFirstUse;
+    const int64_t beside = baseline + prediction.memory.peak_of(Category::host) + kLibraryFirstUse;
+    memory.process_peak.predicted = beside + memory.total.predicted + memory.arena.predicted;
+    memory.process_peak_with_export = beside + prediction.peak_to_the_end;
     all.push_back(memory);
   }
   return all;
+}
+
+PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory) {
+  return [predict_with, &model, baseline = memory.process_baseline](const Settings& settings) {
+    return predicted_memory(predict_with(settings), model, {baseline}).front().process_peak_with_export;
+  };
 }
 
 Communication predicted_communication(const Prediction& prediction) {
@@ -112,23 +112,26 @@ std::string export_note(const RankMemory& memory) {
                      readable_bytes(memory.process_peak_with_export), readable_bytes(more_for_export(memory)));
 }
 
-void refuse_if_over_limit(const Settings& settings, const RankMemory& memory) {
+void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {
   const int64_t peak = memory.process_peak_with_export;
-  if (settings.memory.fail_if_predicted_over && settings.memory.limit && peak > *settings.memory.limit) {
-    fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
-         readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory), advice(settings, memory));
-  }
+  if (!settings.memory.fail_if_predicted_over || !settings.memory.limit || peak <= *settings.memory.limit) return;
+  fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
+       readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory),
+       ways_to_fit(settings, peak, *settings.memory.limit, predict_peak));
 }
 
-void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks) {
-  refuse_if_over_limit(settings, memory);
+void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak) {
+  refuse_if_over_limit(settings, memory, predict_peak);
   if (!settings.memory.fail_if_predicted_over) return;
-  const auto shortage = memory_shortage(memory.process_peak_with_export - memory.process_baseline, local_ranks);
+  const int64_t peak = memory.process_peak_with_export;
+  const auto shortage = memory_shortage(peak - memory.process_baseline, local_ranks);
   if (!shortage) return;
   const auto& [there, source] = shortage->at_hand;
+  const int64_t over = (shortage->needed - there) / (shortage->of_one_process ? 1 : local_ranks) + 1;
   fail(ErrorKind::out_of_memory, "this run needs {} {}, {} more than there is ({}: {}): {}; {}", readable_bytes(shortage->needed),
        shortage->of_one_process ? "more per rank" : fmt::format("on this host for {} ranks", local_ranks),
-       readable_bytes(shortage->needed - there), source, readable_bytes(there), largest_categories(memory), advice(settings, memory));
+       readable_bytes(shortage->needed - there), source, readable_bytes(there), largest_categories(memory),
+       ways_to_fit(settings, peak, peak - over, predict_peak));
 }
 
 }  // namespace zerorun

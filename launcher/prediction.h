@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/model.h"
+#include "launcher/advice.h"
 #include "launcher/report.h"
 #include "launcher/settings.h"
 #include "zero/dry_run.h"
@@ -25,6 +26,8 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 
 // The predicted half of the report. `baselines`, of every rank: the process's anonymous memory before the model.
 std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
+// For advice to the rank of `memory`: what its process takes, the export included, where predict_with(settings) is the prediction.
+PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
 Communication predicted_communication(const Prediction& prediction);
 
 // Where the export at the end takes more than the steps do: a line that says so, ended. Else "".
@@ -32,7 +35,7 @@ std::string export_note(const RankMemory& memory);
 
 // Throws Error(out_of_memory) where the predicted peak of a process, the export included, exceeds memory.limit, or what
 // `local_ranks` of them add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
-void refuse_if_over_limit(const Settings& settings, const RankMemory& memory);  // memory.limit only: for a plan
-void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks);
+void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak);  // memory.limit only: for a plan
+void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak);
 
 }  // namespace zerorun

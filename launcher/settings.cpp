@@ -83,6 +83,31 @@ void check_schedule(const Settings& settings, std::vector<Contradiction>& found)
   }
 }
 
+void check_offload(const Settings::ZeroOptimization& zero, std::vector<Contradiction>& found) {
+  using Device = Settings::OffloadDevice;
+  const auto& [param, optimizer] = std::tie(zero.offload_param, zero.offload_optimizer);
+  const std::string section = "zero_optimization.";
+  if (param.device != Device::none && zero.stage < 3) {
+    found.push_back({{section + "offload_param.device", section + "stage"},
+                     fmt::format("zero_optimization.offload_param needs zero_optimization.stage 3, which is {}: at lower stages all parameters are used where "
+                                 "they are; set the stage to 3, or offload the optimizer only",
+                                 zero.stage)});
+  }
+  const auto check_path = [&](const char* name, Device device, const std::optional<std::string>& path) {
+    if (device != Device::nvme || path) return;
+    const std::string key = fmt::format("{}{}.path", section, name);
+    found.push_back({{key, fmt::format("{}{}.device", section, name)}, fmt::format("missing key {}: a folder on the disk to offload to", key)});
+  };
+  check_path("offload_param", param.device, param.path);
+  check_path("offload_optimizer", optimizer.device, optimizer.path);
+  if (param.device == Device::nvme && optimizer.device == Device::nvme && param.path && optimizer.path && param.path != optimizer.path) {
+    found.push_back({{section + "offload_optimizer.path", section + "offload_param.path"},
+                     fmt::format("zero_optimization.offload_optimizer.path is {}, expected zero_optimization.offload_param.path, which is {}: what sleeps on disk "
+                                 "sleeps in one folder",
+                                 *optimizer.path, *param.path)});
+  }
+}
+
 // "set global_batch_size to 10, micro_batch_size to 6 or run 3 ranks"
 std::string ways_out(int64_t global, int64_t micro, int64_t ranks) {
   const int64_t accumulation = (global + micro * ranks / 2) / (micro * ranks);
@@ -100,6 +125,7 @@ std::vector<Contradiction> validate(const Settings& settings) {
   std::vector<Contradiction> found;
   check_model(settings, found);
   check_schedule(settings, found);
+  check_offload(settings.zero_optimization, found);
   return found;
 }
 

@@ -25,6 +25,7 @@ struct Settings {
   enum class ParamDtype { fp32, bf16, fp16 };
   enum class ReduceDtype { fp32, bf16 };
   enum class Checkpointing { none, full };
+  enum class OffloadDevice { none, cpu, nvme };
 
   struct Run {
     std::string name;  // default: the stem of the file
@@ -115,6 +116,20 @@ struct Settings {
   struct ZeroOptimization {
     int64_t stage = 3;
     int64_t prefetch = 1;  // units gathered ahead
+    struct OffloadParam {
+      OffloadDevice device = OffloadDevice::none;
+      std::optional<std::string> path;  // of nvme: a folder
+      bool overlap = true;
+      int64_t buffer_count = 2;  // slices on the device at a time
+      bool operator==(const OffloadParam&) const = default;
+    } offload_param;
+    struct OffloadOptimizer {
+      OffloadDevice device = OffloadDevice::none;
+      std::optional<std::string> path;  // of nvme: a folder
+      bool overlap = true;
+      double ratio = 1;  // of the states that sleep
+      bool operator==(const OffloadOptimizer&) const = default;
+    } offload_optimizer;
     bool operator==(const ZeroOptimization&) const = default;
   } zero_optimization;
 

@@ -132,6 +132,15 @@ void add_optimizer(std::vector<Field>& fields) {
   fields.push_back(field<scheduler, &LrScheduler::min_lr_factor>("lr_scheduler", "min_lr_factor", Real(0, 1)));
 }
 
+// What both ways to offload have.
+template <auto What, typename Offload>
+void add_offload(const char* section, std::vector<Field>& fields) {
+  constexpr auto zero = &Settings::zero_optimization;
+  fields.push_back(field<zero, What, &Offload::device>(section, "device", Choice<Settings::OffloadDevice>{{"none", "cpu", "nvme"}}));
+  fields.push_back(field<zero, What, &Offload::path>(section, "path", Maybe{"null", Text{}}));
+  fields.push_back(field<zero, What, &Offload::overlap>(section, "overlap", Flag{}));
+}
+
 void add_engine(std::vector<Field>& fields) {
   using Zero = Settings::ZeroOptimization;
   using Comm = Settings::Comm;
@@ -143,6 +152,10 @@ void add_engine(std::vector<Field>& fields) {
                                                                               Choice<Settings::Checkpointing>{{"none", "full"}}));
   fields.push_back(field<zero, &Zero::stage>("zero_optimization", "stage", Integer(0, 3)));
   fields.push_back(field<zero, &Zero::prefetch>("zero_optimization", "prefetch", Integer(0, 64)));
+  add_offload<&Zero::offload_param, Zero::OffloadParam>("zero_optimization.offload_param", fields);
+  fields.push_back(field<zero, &Zero::offload_param, &Zero::OffloadParam::buffer_count>("zero_optimization.offload_param", "buffer_count", Integer(2, 64)));
+  add_offload<&Zero::offload_optimizer, Zero::OffloadOptimizer>("zero_optimization.offload_optimizer", fields);
+  fields.push_back(field<zero, &Zero::offload_optimizer, &Zero::OffloadOptimizer::ratio>("zero_optimization.offload_optimizer", "ratio", Real(0, 1)));
   fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
   fields.push_back(field<&Settings::comm, &Comm::timeout_seconds>("comm", "timeout_seconds", Seconds(1, kWeek)));
   fields.push_back(field<&Settings::comm, &Comm::pretend_hosts>("comm", "pretend_hosts", Integer(1, 65'536)));

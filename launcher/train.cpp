@@ -130,7 +130,10 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const CorpusBatches data = open_data(settings);
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
-  const auto prediction = predict(settings, model, session.size(), threads, ranks->readers(), data.validation_windows());
+  const auto predict_with = [&](const Settings& other) {
+    return predict(other, model, session.size(), threads, ranks->readers(), data.validation_windows());
+  };
+  const auto prediction = predict_with(settings);
   Report report{.version = version(),
                 .world_size = session.size(),
                 .stage = static_cast<int>(settings.zero_optimization.stage),
@@ -147,7 +150,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     if (!slower.empty()) out << "note: " << slower << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
-  refuse_if_over(settings, report.memory[session.rank()], session.local_size());
+  const auto& own = report.memory[session.rank()];
+  refuse_if_over(settings, own, session.local_size(), peak_of(predict_with, model, own));
   gather(*ranks, 0);  // what a rank allocates next must not be missing from the host's memory when another looks
   if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
 
@@ -166,6 +170,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   auto options = engine_options(settings, session.size());
   options.initial = pretrained.get();
   Engine engine(model, communicator, *optimizer, ledger, options);
+  for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) out << "note: " << note << std::endl;
 
   // steps
   Progress progress(out, {.is_terminal = output_is_terminal(), .steps = settings.training.steps, .log_freq = settings.metrics.log_freq});
@@ -189,6 +194,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     }
     stopped = agree_to_stop(communicator, signals.stop_requested()) != 0;
   }
+  engine.flush();
   report.steps.median_seconds = median(seconds);
   if (report.steps.median_seconds > 0) {
     report.steps.tokens_per_second =

@@ -26,13 +26,11 @@ class DiskStore : public Store {
   DiskStore& operator=(const DiskStore&) = delete;
 
   int64_t bytes() const override { return bytes_; }
+  std::string note() const override { return note_.empty() ? "" : "offload path " + folder_ + ": " + note_; }
   std::byte* data() override { return nullptr; }
   using Store::read, Store::write;
   void read(Extents to) override;
   void write(Extents from) override;
-
-  // What it has to do without, for the user to see; empty where nothing.
-  const std::string& note() const { return note_; }
 
  private:
   void open_file();

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace zerorun {
@@ -25,6 +26,8 @@ class Store {
   virtual ~Store() = default;
 
   virtual int64_t bytes() const = 0;
+  // What it has to do without, for the user to see; empty where nothing.
+  virtual std::string note() const { return ""; }
   // The bytes themselves, where they are memory; null where they must be read to be seen.
   virtual std::byte* data() = 0;
 

@@ -63,6 +63,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
       const MemoryScope scope(ledger, Category::activations);
       const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
       engine.train_step(batches, 0);
+      engine.flush();  // every step's updates are published once, whenever that is
     }) * workload.steps;
   }
   if (workload.evaluations > 0) {

@@ -26,10 +26,6 @@
 namespace zerorun {
 namespace {
 
-Slot at_offset(const at::Tensor& slots, int64_t offset) {
-  return !slots.defined() || slots.is_meta() ? nullptr : static_cast<char*>(slots.data_ptr()) + offset;
-}
-
 at::Tensor scalar(double value, at::Device device) {
   auto tensor = at::empty({}, at::TensorOptions().dtype(at::kDouble).device(device));
   if (!tensor.is_meta()) *tensor.data_ptr<double>() = value;
@@ -57,40 +53,6 @@ void run_graph(Carry outputs, Carry gradients) {
 }
 
 }  // namespace
-
-Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& optimizer, MemoryLedger& ledger, EngineOptions options)
-    : model_(model),
-      communicator_(communicator),
-      optimizer_(optimizer),
-      ledger_(ledger),
-      options_(options),
-      training_(options.inference ? Schedule()
-                                  : Schedule::training(model, options.sharding, options.sharding.gradients_use_slots(options.precision), options.prefetch)),
-      evaluation_(Schedule::evaluation(model, options.sharding, options.prefetch)),
-      gathers_(model.groups().size()),
-      scaler_(options.loss_scaling) {
-  const ParamGroupOptions group_options{options.sharding, options.precision, options.device, options.seed, optimizer.state_count(), options.initial,
-                                       options.inference};
-  std::vector<int64_t> gathered, gradients;
-  int64_t scratch_bytes = 0;
-  for (const auto& declaration : model.groups()) {
-    const auto& group = *groups_.emplace_back(std::make_unique<ParamGroup>(declaration, communicator, ledger, group_options));
-    gathered.push_back(group.gather_slot_bytes());
-    gradients.push_back(group.gradient_slot_bytes());
-    scratch_bytes = std::max(scratch_bytes, group.reduce_scratch_bytes());
-  }
-  training_gathers_ = plan_slots(training_.gathered, gathered);
-  evaluation_gathers_ = plan_slots(evaluation_.gathered, gathered);
-  gradient_plan_ = plan_slots(training_.gradients, gradients);
-
-  const auto slots = [&](Category category, int64_t bytes) {
-    const MemoryScope scope(ledger, category);
-    return bytes ? allocate_touched(communicator, bytes) : at::Tensor();
-  };
-  gather_slots_ = slots(Category::gathered, std::max(training_gathers_.bytes, evaluation_gathers_.bytes));
-  gradient_slots_ = slots(Category::communication, gradient_plan_.bytes);
-  scratch_ = slots(Category::communication, scratch_bytes);
-}
 
 StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   ZR_CHECK(!options_.inference, "an engine for inference takes no training step");
@@ -137,8 +99,8 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
   std::vector<Frame> tape;
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
   double loss = 0;
-  for (const auto& visit : training_.visits) {
-    prepare(visit, training_, training_gathers_, place);
+  for (int v = 0; const auto& visit : training_.schedule.visits) {
+    prepare(training_, v++, place);
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
       flow = backward(visit.unit, context, std::exchange(tape.back(), {}), std::move(flow));
@@ -162,20 +124,37 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
 }
 
 // Starts what runs beside this visit, and waits for what it needs.
-void Engine::prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place) {
+void Engine::prepare(const Pass& pass, int v, MicroBatchPlace place) {
+  const auto& visit = pass.schedule.visits[v];
+  const auto& uploads = pass.uploads.starts[v];
   tell("{} of {}", visit.backward ? "backward" : "forward", model_.unit(visit.unit).name());
-  for (const int group : visit.open) {
+  open_gradients(pass, v, place);
+  fetch(pass, uploads.first);
+  for (const int i : visit.gather) {
+    const int group = pass.schedule.gathered[i].group;
+    gathers_[group] = groups_[group]->gather(at_offset(gather_slots_, pass.gathers.offsets[i]));
+    if (const auto event = groups_[group]->written_back()) written_back_ = *event;
+  }
+  for (const int group : visit.use) gathers_[group].wait();
+  for (const int group : model_.groups_of(visit.unit)) groups_[group]->settle();
+  fetch(pass, uploads.ahead);
+}
+
+// A slot is free again once the sum that it had before has landed where it sleeps.
+void Engine::open_gradients(const Pass& pass, int v, MicroBatchPlace place) {
+  const auto& lives = pass.schedule.gradients;
+  for (const int group : pass.schedule.visits[v].open) {
     Slot slot = nullptr;
-    for (size_t i = 0; i < schedule.gradients.size(); ++i) {
-      if (schedule.gradients[i].group == group) slot = at_offset(gradient_slots_, gradient_plan_.offsets[i]);
+    for (size_t i = 0; i < lives.size(); ++i) {
+      if (lives[i].group == group) slot = at_offset(gradient_slots_, pass.gradients.offsets[i]);
+      if (lives[i].end < v || lives[i].begin >= v) groups_[lives[i].group]->wait_until_landed();
     }
     groups_[group]->open_gradients(slot, place, model_.gradients_come_from_ops(group));
   }
-  for (const int i : visit.gather) {
-    const int group = schedule.gathered[i].group;
-    gathers_[group] = groups_[group]->gather(at_offset(gather_slots_, gather_plan.offsets[i]));
-  }
-  for (const int group : visit.use) gathers_[group].wait();
+}
+
+void Engine::fetch(const Pass& pass, const std::vector<int>& uploads) {
+  for (const int i : uploads) groups_[pass.uploads.uploads[i].group]->fetch(at_offset(upload_slots_, pass.slots_of_uploads.offsets[i]), written_back_);
 }
 
 Carry Engine::forward(int unit, const StepContext& context, Carry inputs, bool graph) {
@@ -219,8 +198,8 @@ void Engine::update(double lr, double gradient_scale) {
 // Forward and nothing else: of what flows, what the last unit returns.
 Carry Engine::run_forward(const StepContext& context) {
   Carry flow;
-  for (const auto& visit : evaluation_.visits) {
-    prepare(visit, evaluation_, evaluation_gathers_, {});
+  for (int v = 0; const auto& visit : evaluation_.schedule.visits) {
+    prepare(evaluation_, v++, {});
     const MemoryScope scope(ledger_, Category::activations);
     flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     finish(visit, {});

@@ -2,7 +2,7 @@
 // which reads from top to bottom.
 //
 // Memory per rank, beside what the groups keep resident (param_group.h): gathered = slots for the units in use and
-// `prefetch` more (stage 3); communication = slots of gradients on their way (stages 2, 3) and the scratch of a
+// `prefetch` more (stage 3), and for the slices on their way from where they sleep (upload_plan.h); communication = slots of gradients on their way (stages 2, 3) and the scratch of a
 // reduction; activations = what the units' forward and backward allocate, the tape between them.
 // Bytes sent per step and rank, P = padded elements, e_p and e_r = bytes of the dtypes of parameters and gradients, times
 // (N-1)/N: stage 0 all_reduce 2 P e_r; stages 1 and 2 reduce_scatter P e_r + all_gather P e_p; stage 3 all_gather
@@ -24,10 +24,13 @@
 #include "core/memory.h"
 #include "core/model.h"
 #include "zero/loss_scaler.h"
+#include "zero/offload_options.h"
 #include "zero/optimizer.h"
 #include "zero/param_group.h"
 #include "zero/schedule.h"
 #include "zero/sharding.h"
+#include "zero/sleeping_state.h"
+#include "zero/upload_plan.h"
 
 namespace zerorun {
 
@@ -42,6 +45,7 @@ struct EngineOptions {
   uint64_t seed = 42;     // of the initial parameters, and of what a step draws
   at::Device device = at::kCPU;
   const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
+  OffloadOptions offload = {};  // what sleeps outside of the device
   bool inference = false;  // evaluate and infer only: no gradients, no states, no masters, no slots or scratch for them
 };
 
@@ -80,6 +84,9 @@ class Engine {
   // or all the same. Sends the all_gathers of an evaluation, whatever the count; the cache is charged to activations.
   at::Tensor infer(const at::Tensor& tokens, KeyValueCache& cache);
 
+  // Waits for updates that run beside what comes after their step, where something sleeps: for who ends a run, or takes its time.
+  void flush();
+
   // Calls visit(parameter, value) for every parameter, group by group; value is an fp32 tensor of its shape that is valid
   // during the call. Gradients are those of the last step, summed over ranks, before clipping.
   using Visitor = std::function<void(const Parameter&, const at::Tensor&)>;
@@ -87,6 +94,8 @@ class Engine {
 
   // Elements that hold no parameter, in whole groups.
   int64_t padding() const;
+  // What its stores have to do without, for the user to see.
+  std::vector<std::string> notes() const { return sleeping_ ? sleeping_->notes() : std::vector<std::string>(); }
 
  private:
   struct Frame {
@@ -98,7 +107,18 @@ class Engine {
   void tell(fmt::format_string<Words...> format, Words&&... words) {
     communicator_.tell(Activity(fmt::format("{}, step {}", fmt::format(format, std::forward<Words>(words)...), told_step_)));
   }
-  void prepare(const Visit& visit, const Schedule& schedule, const SlotPlan& gather_plan, MicroBatchPlace place);
+  // A way through the model, and the slots that it needs.
+  struct Pass {
+    Schedule schedule;
+    SlotPlan gathers, gradients, slots_of_uploads;
+    UploadPlan uploads;
+  };
+  Pass plan(Schedule schedule) const;
+  at::Tensor make_slots(Category category, int64_t bytes);
+
+  void prepare(const Pass& pass, int visit, MicroBatchPlace place);
+  void open_gradients(const Pass& pass, int visit, MicroBatchPlace place);
+  void fetch(const Pass& pass, const std::vector<int>& uploads);
   std::vector<at::Tensor> weights_of(int unit) const;
   void finish(const Visit& visit, MicroBatchPlace place);
   Carry forward(int unit, const StepContext& context, Carry inputs, bool graph);
@@ -115,16 +135,17 @@ class Engine {
   MemoryLedger& ledger_;
   EngineOptions options_;
   std::vector<std::unique_ptr<ParamGroup>> groups_;
-  Schedule training_, evaluation_;
-  SlotPlan training_gathers_, evaluation_gathers_, gradient_plan_;
-  at::Tensor gather_slots_, gradient_slots_, scratch_;
+  Pass training_, evaluation_;
+  at::Tensor gather_slots_, upload_slots_, gradient_slots_, scratch_;
   std::vector<Work> gathers_;  // by group
   std::vector<Work> reduces_;  // in flight
+  Event written_back_;         // the last slice that was updated in its upload slot
   LossScaler scaler_;
   double gradient_scale_ = 1;  // of the gradients that the last step left
   int64_t steps_ = 0;          // trained
   int64_t told_step_ = 0;      // under way
   int64_t updates_ = 0;        // of them, not skipped
+  std::unique_ptr<SleepingState> sleeping_;  // the last, so that nothing moves any more when the rest goes; null where nothing sleeps
 };
 
 }  // namespace zerorun

@@ -8,7 +8,7 @@ void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content conten
   for (const auto& group : groups_) {
     if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
     const MemoryScope scope(ledger_, Category::gathered);
-    const auto whole = group->read_whole(content);
+    const auto whole = group->read_whole(content, at_offset(upload_slots_, 0));
     if (content == ParamGroup::Content::gradients) whole.div_(gradient_scale_);
     const auto& parameters = group->declaration().parameters;
     for (size_t p = 0; p < parameters.size(); ++p) {
@@ -16,6 +16,10 @@ void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content conten
       visit(parameters[p], whole.narrow(0, offset, parameters[p].count()).view(parameters[p].shape));
     }
   }
+}
+
+void Engine::flush() {
+  for (const auto& group : groups_) group->flush(at_offset(upload_slots_, 0));
 }
 
 int64_t Engine::padding() const {

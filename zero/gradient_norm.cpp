@@ -12,6 +12,22 @@ void SumOfSquares::add(int64_t begin, Span block) {
   blocks_[static_cast<size_t>(begin / kSumBlock)] = kernels::flat_kernels().sum_of_squares(read_block(block, 0, block.count, values), block.count);
 }
 
+// The last block may be short, which the number of blocks does not tell: its sum is written anew whenever something is carried into it.
+void SumOfSquares::append(Span values) {
+  while (values.count > 0) {
+    const Span part = values.part(0, kSumBlock - carried_);
+    float block[kSumBlock];
+    std::copy_n(read_block(part, 0, part.count, block), part.count, carry_.begin() + carried_);
+    carried_ += part.count;
+    add(next_block_ * kSumBlock, {carry_.data(), carried_, at::kFloat});
+    if (carried_ == kSumBlock) {
+      ++next_block_;
+      carried_ = 0;
+    }
+    values = values.part(part.count, values.count - part.count);
+  }
+}
+
 double SumOfSquares::total() const {
   double sum = 0;
   for (const double block : blocks_) sum += block;

@@ -1,6 +1,7 @@
 // The norm of the gradient, and the factor that clips it.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -15,13 +16,22 @@ inline double clip_factor(double norm, double max_norm) { return max_norm > 0 ? 
 class SumOfSquares {
  public:
   // Forgets what there was. Blocks begin at multiples of kSumBlock.
-  void expect(int64_t count) { blocks_.assign(static_cast<size_t>((count + kSumBlock - 1) / kSumBlock), 0.0); }
+  void expect(int64_t count) {
+    blocks_.assign(static_cast<size_t>((count + kSumBlock - 1) / kSumBlock), 0.0);
+    next_block_ = 0;
+    carried_ = 0;
+  }
   // Thread-safe for blocks that differ.
   void add(int64_t begin, Span block);
+  // The elements from the first on, in parts of any size, in order: the same total as by blocks.
+  void append(Span values);
   double total() const;
 
  private:
   std::vector<double> blocks_;
+  int64_t next_block_ = 0;       // of append
+  int64_t carried_ = 0;          // elements of it that are there
+  std::array<float, kSumBlock> carry_;
 };
 
 // Of the whole span, in parallel. Nothing where it has no data.

@@ -1,6 +1,5 @@
 #include "zero/param_group.h"
 
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -9,37 +8,21 @@
 
 #include "core/error.h"
 #include "core/ops/gradient.h"
-#include "core/random.h"
 #include "zero/flat_span.h"
+#include "zero/initial_values.h"
 
 namespace zerorun {
 namespace {
-
-constexpr int64_t kElementsPerTask = 1 << 14;
-constexpr int64_t kFillBlock = 4096;
-constexpr int64_t kSourceBlock = 1 << 16;
 
 at::Tensor touched(at::Tensor buffer) {
   if (!buffer.is_meta()) std::memset(buffer.data_ptr(), 0, buffer.nbytes());
   return buffer;
 }
 
-void* data_of(const at::Tensor& tensor) { return tensor.is_meta() ? nullptr : tensor.data_ptr(); }
+void* data_of(const at::Tensor& tensor) { return !tensor.defined() || tensor.is_meta() ? nullptr : tensor.data_ptr(); }
 
 at::Tensor registered(Communicator& communicator, int64_t count, at::ScalarType dtype) {
   return allocate_touched(communicator, count * static_cast<int64_t>(c10::elementSize(dtype))).view(dtype);
-}
-
-// Elements [first, first + count) of a parameter, from the counters.
-void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t count, float* out) {
-  switch (parameter.init.kind) {
-    case Init::Kind::zeros: std::fill_n(out, count, 0.0f); break;
-    case Init::Kind::ones: std::fill_n(out, count, 1.0f); break;
-    case Init::Kind::normal:
-      fill_normal(out, first, count, seed, stream_of(parameter.name), static_cast<float>(parameter.init.stddev));
-      break;
-    case Init::Kind::custom: break;
-  }
 }
 
 }  // namespace
@@ -47,8 +30,8 @@ void fill(const Parameter& parameter, uint64_t seed, int64_t first, int64_t coun
 at::Tensor allocate_touched(Communicator& communicator, int64_t bytes) { return touched(communicator.allocate(bytes)); }
 
 ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger,
-                       const ParamGroupOptions& options)
-    : declaration_(declaration), communicator_(communicator), options_(options), layout_(declaration, communicator.size()) {
+                       const ParamGroupOptions& options, SleepingGroup* sleeping)
+    : declaration_(declaration), communicator_(communicator), options_(options), sleeping_(sleeping), layout_(declaration, communicator.size()) {
   ZR_CHECK(options.sharding.optimizer || !(options.sharding.gradients || options.sharding.parameters),
            "gradients or parameters are sharded, but the optimizer is not; it updates the slice that a rank owns");
   allocate(ledger);
@@ -62,20 +45,20 @@ void ParamGroup::allocate(MemoryLedger& ledger) {
   const auto& sharding = options_.sharding;
   const auto& precision = options_.precision;
   const auto resident = [&](bool sharded) { return sharded ? layout_.slice_count() : layout_.padded_count(); };
-  {
+  if (!weights_sleep()) {
     const MemoryScope scope(ledger, Category::parameters);
     const int64_t slice_bytes = layout_.slice_count() * precision.parameter_bytes();
     parameters_ = keeps_parameter_slice() ? touched(communicator_.allocate_slice(slice_bytes, side_by_side_)).view(precision.parameters)
                                           : registered(communicator_, layout_.padded_count(), precision.parameters);
   }
-  if (!trainable()) return;
+  if (!trainable() || state_sleeps()) return;
   {
     const MemoryScope scope(ledger, Category::gradients);
     gradients_ = registered(communicator_, resident(sharding.gradients), precision.gradients);
   }
   const MemoryScope scope(ledger, Category::optimizer);
-  const auto state = [&] { return at::zeros({resident(sharding.optimizer)}, parameters_.options().dtype(at::kFloat)); };
-  master_ = precision.has_master() ? state() : parameters_;
+  const auto state = [&] { return at::zeros({resident(sharding.optimizer)}, options_of(at::kFloat)); };
+  if (precision.has_master()) master_ = state();
   for (int i = 0; i < options_.optimizer_states; ++i) states_.push_back(state());
 }
 
@@ -93,7 +76,7 @@ void ParamGroup::create_views() {
     const auto& shape = declaration_.parameters[p].shape;
     const auto strides = c10::contiguous_strides(shape);
     const auto view = [&](const at::Storage& storage) {
-      return at::empty({0}, parameters_.options()).set_(storage, layout_.offset(static_cast<int>(p)), shape, strides);
+      return at::empty({0}, options_of(options_.precision.parameters)).set_(storage, layout_.offset(static_cast<int>(p)), shape, strides);
     };
     weights_.push_back(view(weight_storage_).requires_grad_(trainable()));
     if (trainable()) weights_.back().mutable_grad() = view(gradient_storage_);
@@ -102,52 +85,32 @@ void ParamGroup::create_views() {
 }
 
 void ParamGroup::initialise() {
-  if (parameters_.is_meta()) return;
-  fill_parameters(parameters_, keeps_parameter_slice());
-  if (trainable() && options_.precision.has_master()) fill_parameters(master_, options_.sharding.optimizer);
-}
-
-// The whole group or this rank's slice of it. What is drawn from counters is drawn in parallel; a source of values is asked for
-// one block after the other.
-void ParamGroup::fill_parameters(const at::Tensor& flat, bool sharded) const {
-  const int64_t begin = sharded ? communicator_.rank() * layout_.slice_count() : 0, end = begin + flat.numel();
-  std::shared_ptr<InitialValues::Kept> kept;
-  for (size_t p = 0; p < declaration_.parameters.size(); ++p) {
-    const auto& parameter = declaration_.parameters[p];
-    const int64_t offset = layout_.offset(static_cast<int>(p));
-    const int64_t first = std::max(begin, offset), last = std::max(first, std::min(end, offset + parameter.count()));
-    const auto in_blocks = [&](int64_t from, int64_t to, int64_t size, float* block, const auto& values) {
-      for (int64_t at = from; at < to; at += size) {
-        const int64_t count = std::min(size, to - at);
-        values(at - offset, count, block);
-        write_block(block, whole(flat), at - begin, count);
-      }
-    };
-    if (options_.initial || parameter.init.values) {
-      std::vector<float> block(kSourceBlock);
-      in_blocks(first, last, kSourceBlock, block.data(), [&](int64_t element, int64_t count, float* out) {
-        if (options_.initial) return options_.initial->fill(parameter, element, count, out);
-        parameter.init.values->fill(options_.seed, element, count, out, kept);
-      });
-      continue;
-    }
-    at::parallel_for(first, last, kElementsPerTask, [&](int64_t task_begin, int64_t task_end) {
-      float block[kFillBlock];
-      in_blocks(task_begin, task_end, kFillBlock, block,
-                [&](int64_t element, int64_t count, float* out) { fill(parameter, options_.seed, element, count, out); });
-    });
-  }
+  if (options_.device == at::kMeta) return;
+  const auto fill = [this](int64_t begin, Span to) { fill_values(declaration_, layout_, options_.initial, options_.seed, begin, to); };
+  const auto slice = communicator_.rank() * layout_.slice_count();
+  if (parameters_.defined()) fill(keeps_parameter_slice() ? slice : 0, whole(parameters_));
+  if (master_.defined()) fill(options_.sharding.optimizer ? slice : 0, whole(master_));
+  if (!sleeping_) return;
+  const int64_t begin = options_.sharding.optimizer ? slice : 0;
+  sleeping_->initialise([&](int64_t first, int64_t count, float* out) {
+    std::fill_n(out, count, 0.0f);  // padding
+    fill(begin + first, {out, count, at::kFloat});
+  });
 }
 
 Work ParamGroup::gather(Slot slot) {
+  settle();
+  if (weights_sleep()) finish_fetch();
   if (shares_slices()) slot = side_by_side_;
+  const Span slice = own_weights();
+  if (weights_sleep() && communicator_.size() == 1) slot = slice.data;  // it is the whole
   point(weight_storage_, slot);
-  return communicator_.all_gather(whole(parameters_), whole_parameters(slot));
+  return communicator_.all_gather(slice, whole_parameters(slot));
 }
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 
-bool ParamGroup::uses_gradient_slot() const { return options_.sharding.gradients_use_slots(options_.precision); }
+bool ParamGroup::uses_gradient_slot() const { return state_sleeps() || options_.sharding.gradients_use_slots(options_.precision); }
 
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
 void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place, bool unwritten) {
@@ -179,6 +142,7 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
   const auto& sharding = options_.sharding;
   for (auto& weight : weights_) ops::written(weight.mutable_grad());
   const Span part = unsummed_gradient();
+  if (state_sleeps()) return reduce_and_land(part, scratch, place);
   if (sharding.sums_each) {
     const Span summed = part.slice(communicator_.rank(), communicator_.size());
     Work sum = communicator_.reduce_scatter(part, summed, scratch);
@@ -224,43 +188,68 @@ int64_t ParamGroup::reduce_scratch_bytes() const {
 }
 
 Work ParamGroup::share_gradients() {
-  if (!trainable() || !options_.sharding.sums_each || options_.sharding.gradients) return {};
+  if (!trainable() || state_sleeps() || !options_.sharding.sums_each || options_.sharding.gradients) return {};
   return communicator_.all_gather(whole(own_slice(gradients_, false)), whole(gradients_));
 }
 
 double ParamGroup::squared_gradient_norm() const {
   if (!trainable()) return 0;
+  if (state_sleeps()) {
+    if (squares_land_) sleeping_->wait_until_landed();
+    return squares_.total();
+  }
   return knows_squares_ ? squares_.total() : sum_of_squares(whole(own_slice(gradients_, options_.sharding.gradients)));
 }
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {
   if (!trainable()) return;
+  if (state_sleeps()) {
+    const int64_t begin = options_.sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
+    sleeping_->update(optimizer, arguments, layout_.decay_end() - begin);
+    if (weights_sleep()) return;
+    sleeping_->fetch(own_weights());
+    unsettled_ = true;
+  } else if (weights_sleep()) {
+    due_ = {&optimizer, arguments};
+  } else {
+    update_resident(optimizer, arguments);
+  }
+}
+
+void ParamGroup::update_resident(const Optimizer& optimizer, const UpdateArguments& arguments) {
   const auto& sharding = options_.sharding;
-  const auto& precision = options_.precision;
-  const auto master = precision.has_master() ? master_ : updated_part(parameters_, keeps_parameter_slice());
+  const Span weights = own_weights();
   FlatSlice slice;
-  slice.parameter = static_cast<float*>(data_of(master));
+  slice.parameter = static_cast<float*>(master_.defined() ? data_of(master_) : weights.data);
   slice.gradient = whole(updated_part(gradients_, sharding.gradients));
-  if (precision.has_master()) slice.rounded = whole(updated_part(parameters_, keeps_parameter_slice()));
+  if (options_.precision.has_master()) slice.rounded = weights;
   for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(data_of(states_[i]));
-  slice.count = master.numel();
+  slice.count = weights.count;
   const int64_t begin = sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
   slice.decay_count = std::clamp<int64_t>(layout_.decay_end() - begin, 0, slice.count);
   optimizer.update(slice, arguments);
 }
 
 Work ParamGroup::publish() {
-  if (!trainable() || !options_.sharding.optimizer || options_.sharding.parameters) return {};
-  if (shares_slices()) return communicator_.all_gather(whole(parameters_), whole_parameters(side_by_side_));
-  return communicator_.all_gather(whole(own_slice(parameters_, false)), whole(parameters_));
+  if (!trainable() || unsettled_ || options_.sharding.parameters) return {};
+  return publish_slices();
 }
 
-at::Tensor ParamGroup::read_whole(Content content) const {
-  const auto slice = [&] {
-    if (content == Content::gradients) return own_slice(gradients_, options_.sharding.gradients);
-    if (trainable() && options_.precision.has_master()) return own_slice(master_, options_.sharding.optimizer);
-    return own_slice(parameters_, keeps_parameter_slice());
-  }();
+Work ParamGroup::publish_slices() {
+  if (!options_.sharding.optimizer) return {};
+  return communicator_.all_gather(own_weights(), whole_parameters(shares_slices() ? side_by_side_ : data_of(parameters_)));
+}
+
+// What this rank updates of the weights, where they are on the device: resident, or in their upload slot.
+Span ParamGroup::own_weights() const { return weights_sleep() ? uploaded_ : whole(updated_part(parameters_, keeps_parameter_slice())); }
+
+at::Tensor ParamGroup::read_whole(Content content, Slot slot) {
+  if (content == Content::parameters) flush(slot);
+  const bool gradients = content == Content::gradients, has_master = trainable() && options_.precision.has_master();
+  if (sleeping_ && (state_sleeps() || (!gradients && !has_master))) return read_sleeping(content);
+  const auto slice = gradients    ? own_slice(gradients_, options_.sharding.gradients)
+                     : has_master ? own_slice(master_, options_.sharding.optimizer)
+                                  : own_slice(parameters_, keeps_parameter_slice());
   auto copy = at::empty({layout_.padded_count()}, slice.options());
   communicator_.all_gather(whole(slice), whole(copy)).wait();
   return copy.to(at::kFloat);

@@ -9,6 +9,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "comm/communicator.h"
@@ -20,6 +22,7 @@
 #include "zero/optimizer.h"
 #include "zero/precision.h"
 #include "zero/sharding.h"
+#include "zero/sleeping_group.h"
 
 namespace zerorun {
 
@@ -41,29 +44,42 @@ struct MicroBatchPlace {
   bool first = true, last = true;
 };
 
-// A place in a slot buffer. `data` is null on the meta device.
+// A place in a slot buffer; null on the meta device.
 using Slot = void*;
+inline Slot at_offset(const at::Tensor& slots, int64_t offset) {
+  return !slots.defined() || slots.is_meta() ? nullptr : static_cast<char*>(slots.data_ptr()) + offset;
+}
 
 class ParamGroup {
  public:
   // Allocates what is resident and fills the parameters from the counters or from `initial`: no rank needs another's, or the
-  // whole model. REQUIRES that `declaration` and `communicator` outlive this; `initial` is not used afterwards.
-  ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger, const ParamGroupOptions& options);
+  // whole model. `sleeping`: what is not resident; null where all is. REQUIRES that `declaration`, `communicator` and `sleeping` outlive this
+  // (its destruction does not need them); `initial` is not used afterwards.
+  ParamGroup(const ParameterGroup& declaration, Communicator& communicator, MemoryLedger& ledger, const ParamGroupOptions& options,
+             SleepingGroup* sleeping = nullptr);
 
   const ParameterGroup& declaration() const { return declaration_; }
   const GroupLayout& layout() const { return layout_; }
   bool trainable() const { return declaration_.trainable && !options_.inference; }
   // Of the slot that gather() needs: nothing where slices lie side by side in memory that ranks share.
-  int64_t gather_slot_bytes() const { return shares_slices() ? 0 : flat_bytes(); }
-  int64_t gradient_slot_bytes() const { return layout_.padded_count() * options_.precision.gradient_slot_bytes(); }
+  // Nor on one rank where the slice, which is the whole, is uploaded to a slot of its own.
+  int64_t gather_slot_bytes() const { return shares_slices() || (weights_sleep() && communicator_.size() == 1) ? 0 : flat_bytes(); }
+  int64_t upload_slot_bytes() const { return weights_sleep() ? layout_.slice_count() * options_.precision.parameter_bytes() : 0; }
+  int64_t gradient_slot_bytes() const { return uses_gradient_slot() ? layout_.padded_count() * options_.precision.gradient_slot_bytes() : 0; }
   int64_t reduce_scratch_bytes() const;
   // Leaves that require grad, unless they are frozen. Readable between gather (or always, if resident) and reshard.
   const at::Tensor& weight(int parameter) const { return weights_[parameter]; }
 
-  // Collective: starts the all-gather of the slices into `slot`, or to where they lie together, and lets the weights point there. Sends
+  // Where the weights sleep: starts to bring this rank's slice to `slot`, once `after` has happened. It is wanted by the next gather.
+  void fetch(Slot slot, const Event& after);
+  // Collective: waits for the slice, where it has been fetched; starts the all-gather of the slices into `slot`, or to where they lie together, and lets the weights point there. Sends
   // (N-1) slices.
   Work gather(Slot slot);
   void reshard();
+  // Collective: where weights are resident that were updated elsewhere, they are as after the update from now on. gather() does it too.
+  void settle();
+  // Of the upload slot, where the last gather updated the slice in it: it has been taken back from there. Asked once for each.
+  std::optional<Event> written_back() { return std::exchange(written_back_, {}); }
 
   // Before the first part of a micro-batch's gradient: lets the weights' .grad point into `slot` where gradients pass
   // through one; elsewhere into the resident gradient. There is nothing in it for the first micro-batch of a step, and in a slot: zeros, or
@@ -75,9 +91,14 @@ class ParamGroup {
   Work reduce(Span scratch, MicroBatchPlace place);
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
+  // Of the gradient slot, where summed gradients sleep: the last has left it. Blocks.
+  void wait_until_landed() const {
+    if (state_sleeps()) sleeping_->wait_until_landed();
+  }
 
   // Of the summed gradient in this rank's slice, fp64. Taken while it was summed, where that sum was the last.
   double squared_gradient_norm() const;
+  // Now; or beside what follows, where the states sleep; or when the weights are next fetched, where only those sleep.
   void update(const Optimizer& optimizer, const UpdateArguments& arguments);
   // Collective: after an update of slices, makes resident full parameters whole again.
   Work publish();
@@ -85,7 +106,10 @@ class ParamGroup {
   enum class Content { parameters, gradients };
   // Collective: the whole of the flat buffer as fp32, of the masters where there are any: a copy of padded_count() elements
   // charged to the caller's scope.
-  at::Tensor read_whole(Content content) const;
+  // Parameters are flushed first.
+  at::Tensor read_whole(Content content, Slot slot);
+  // Collective: does what updates have left to do, and waits for it. `slot`: where a slice may be fetched to that is updated on the device.
+  void flush(Slot slot);
 
  private:
   void allocate(MemoryLedger& ledger);
@@ -93,11 +117,19 @@ class ParamGroup {
   void initialise();
   bool uses_gradient_slot() const;
   // One copy serves all ranks of a host, at every stage whose ranks update slices of their own.
-  bool shares_slices() const { return options_.sharding.optimizer && communicator_.readers() == Readers::all; }
+  bool shares_slices() const { return options_.sharding.optimizer && communicator_.readers() == Readers::all && !weights_sleep(); }
+  bool weights_sleep() const { return sleeping_ && sleeping_->has_weights(); }
+  bool state_sleeps() const { return sleeping_ && sleeping_->has_state(); }
   bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
   Span whole_parameters(void* data) const { return {data, layout_.padded_count(), options_.precision.parameters}; }
   int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
-  void fill_parameters(const at::Tensor& flat, bool sharded) const;
+  at::TensorOptions options_of(at::ScalarType dtype) const { return at::TensorOptions().dtype(dtype).device(options_.device); }
+  void finish_fetch();
+  Work reduce_and_land(Span part, Span scratch, MicroBatchPlace place);
+  void update_resident(const Optimizer& optimizer, const UpdateArguments& arguments);
+  Work publish_slices();
+  Span own_weights() const;
+  at::Tensor read_sleeping(Content content) const;
   Span whole(const at::Tensor& resident) const;
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
   at::Tensor updated_part(const at::Tensor& resident, bool sharded) const;
@@ -110,10 +142,11 @@ class ParamGroup {
   const ParameterGroup& declaration_;
   Communicator& communicator_;
   ParamGroupOptions options_;
+  SleepingGroup* sleeping_;  // null: nothing sleeps
   GroupLayout layout_;
   at::Tensor parameters_;           // flat, whole or own slice
   void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory
-  at::Tensor master_;               // fp32, what the optimizer updates; the parameters themselves where they are fp32
+  at::Tensor master_;               // fp32, what the optimizer updates; undefined where the parameters themselves are fp32
   at::Tensor gradients_;            // flat, whole or own slice
   std::vector<at::Tensor> states_;  // flat, whole or own slice
   at::Storage weight_storage_;      // what the weights are views of
@@ -122,6 +155,15 @@ class ParamGroup {
   Slot gradient_slot_ = nullptr;
   SumOfSquares squares_;         // of this rank's slice of the gradient
   bool knows_squares_ = false;  // of this step
+  bool squares_land_ = false;   // they are taken where the sum lands
+  struct DueUpdate {
+    const Optimizer* optimizer;
+    UpdateArguments arguments;
+  };
+  std::optional<DueUpdate> due_;  // of weights that sleep, whose states are on the device
+  bool unsettled_ = false;        // resident weights: updated elsewhere, and not here yet
+  Span uploaded_;                 // the slice in its upload slot
+  std::optional<Event> written_back_;
 };
 
 }  // namespace zerorun

@@ -59,7 +59,7 @@ void plan_gathers(Schedule& schedule, const Model& model, int prefetch) {
 }
 
 // The first visit that adds to a group's gradient, and the last.
-void plan_gradients(Schedule& schedule, const Model& model, bool slots) {
+void plan_gradients(Schedule& schedule, const Model& model, int reduction) {
   const int last_visit = static_cast<int>(schedule.visits.size()) - 1;
   std::vector<Lifetime> spans(model.groups().size(), {-1, 0, 0});
   for (int v = 0; v <= last_visit; ++v) {
@@ -75,7 +75,7 @@ void plan_gradients(Schedule& schedule, const Model& model, bool slots) {
     if (span.group < 0) continue;
     schedule.visits[span.begin].open.push_back(span.group);
     schedule.visits[span.end].reduce.push_back(span.group);
-    if (slots) schedule.gradients.push_back({span.group, span.begin, std::min(span.end + 1, last_visit)});
+    schedule.gradients.push_back({span.group, span.begin, std::min(span.end + reduction, last_visit)});
   }
 }
 
@@ -130,14 +130,14 @@ SlotPlan place(const std::vector<Lifetime>& lifetimes, const std::vector<int64_t
 
 }  // namespace
 
-Schedule Schedule::training(const Model& model, Sharding sharding, bool gradient_slots, int prefetch) {
+Schedule Schedule::training(const Model& model, Sharding sharding, int prefetch, int reduction) {
   ZR_CHECK(prefetch >= 0, "prefetch is {}, expected 0 or more", prefetch);
   Schedule schedule = evaluation(model, {}, prefetch);
   const int first = model.first_trainable_unit();
   ZR_CHECK(first < model.unit_count(), "every parameter is frozen: there is nothing to train");
   for (int u = model.unit_count() - 1; u >= first; --u) schedule.visits.push_back({u, /*backward=*/true, {}, {}, {}, {}, {}});
   if (sharding.parameters) plan_gathers(schedule, model, prefetch);
-  plan_gradients(schedule, model, gradient_slots);
+  plan_gradients(schedule, model, reduction);
   return schedule;
 }
 

@@ -29,12 +29,12 @@ struct Visit {
 struct Schedule {
   std::vector<Visit> visits;
   std::vector<Lifetime> gathered;   // empty where parameters stay resident
-  std::vector<Lifetime> gradients;  // slots of gradients on their way; empty where gradients stay resident
+  std::vector<Lifetime> gradients;  // of a group on its way from a unit's backward to where sums are kept
 
   // Forward through all units, then backward to the first that has something to train. With sharded parameters the gathers
-  // run `prefetch` units ahead. A reduce runs while the next unit computes: a gradient slot lives one visit longer than its
+  // run `prefetch` units ahead. A reduce runs while the next unit computes: a gradient slot lives `reduction` visits longer than its
   // last use. REQUIRES a trainable parameter.
-  static Schedule training(const Model& model, Sharding sharding, bool gradient_slots, int prefetch);
+  static Schedule training(const Model& model, Sharding sharding, int prefetch, int reduction = 1);
   static Schedule evaluation(const Model& model, Sharding sharding, int prefetch);
 };
 

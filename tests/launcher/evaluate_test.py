@@ -21,6 +21,11 @@ class Evaluating(Program):
             reported = self.report(run)["steps"]["last_validation_loss"]
             told = self.evaluate(f"model.hf_path=runs/{run}/hf", *settings, ranks=2)
             self.assertEqual(told["loss"], reported, "the same ranks: the same bits")
+            for place in (("device=cpu",), ("device=nvme", "path=.")):
+                asleep = (f"zero_optimization.offload_param.{word}" for word in place)
+                told_asleep = self.evaluate(f"model.hf_path=runs/{run}/hf", *settings, "zero_optimization.stage=3", *asleep, ranks=2)
+                self.assertEqual(told_asleep["loss"], reported, "weights that come unit by unit")
+                self.assertEqual(told_asleep["memory"]["predicted"], told_asleep["memory"]["measured"])
             alone = self.evaluate(f"model.hf_path=runs/{run}/hf", *settings)
             self.assertAlmostEqual(alone["loss"], reported, delta=1e-12 * reported)
             self.assertEqual((told["weights"], told["ranks"], alone["ranks"]), (f"runs/{run}/hf", 2, 1))

@@ -19,7 +19,7 @@ class Ids(Program):
     def test_greedy_tokens_are_those_of_transformers_on_one_rank_and_on_two(self):
         for model in ("gpt2-tiny", "llama-tiny", "llama-wide-head"):
             folder, prompt, expected = reference(model)
-            for ranks, more in ((0, ()), (0, ("--no-cache",)), (2, ())):
+            for ranks, more in ((0, ()), (0, ("--no-cache",)), (2, ()), (0, ("--offload", "cpu")), (2, ("--offload", "nvme", "--offload-path", "."))):
                 status, out, err = self.run_program("generate", "--hf", folder, "--tokens", prompt, "--max-tokens", "16", *more, ranks=ranks)
                 self.assertEqual((status, err), (0, ""), out)
                 self.assertEqual(out, " ".join(map(str, expected["greedy"])) + "\n", (model, ranks, more))

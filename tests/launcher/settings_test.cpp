@@ -51,7 +51,8 @@ precision: {param_dtype: fp16, reduce_dtype: bf16,
             fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
 activation_checkpoint: {mode: full}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
-zero_optimization: {stage: 1, prefetch: 2}
+zero_optimization: {stage: 1, prefetch: 2, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
+                    offload_optimizer: {device: nvme, path: /a/b, overlap: false, ratio: 0.5}}
 comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true}
 metrics: {log_freq: 1, export_hf: false}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
@@ -85,6 +86,8 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.optimizer.name, Settings::OptimizerName::sgd);
   EXPECT_EQ(settings.optimizer.betas, (std::array{0.8, 0.99}));
   EXPECT_EQ(settings.lr_scheduler.name, Settings::Schedule::linear);
+  EXPECT_EQ(settings.zero_optimization.offload_param, (Settings::ZeroOptimization::OffloadParam{Settings::OffloadDevice::none, "/a", false, 3}));
+  EXPECT_EQ(settings.zero_optimization.offload_optimizer, (Settings::ZeroOptimization::OffloadOptimizer{Settings::OffloadDevice::nvme, "/a/b", false, 0.5}));
   EXPECT_EQ(settings.comm.timeout_seconds, 600);
   EXPECT_EQ(settings.comm.pretend_hosts, 2);
   EXPECT_TRUE(settings.comm.check_every_collective);
@@ -98,6 +101,21 @@ TEST(Settings, AKeyOfAnotherFamilyIsAContradiction) {
               testing::HasSubstr("model.head_dim is a key of llama, but model.family is gpt2"));
   EXPECT_THAT(message_of(ErrorKind::configuration, [] { read(kSmall, {{"model.family", "llama"}, {"model.layer_norm_eps", "1e-6"}}); }),
               testing::HasSubstr("model.layer_norm_eps is a key of gpt2, but model.family is llama"));
+}
+
+TEST(Settings, WhatCannotBeOffloadedIsAContradiction) {
+  const std::string section = "zero_optimization.";
+  const auto complaint = [](const std::vector<Override>& overrides) {
+    return message_of(ErrorKind::configuration, [&] { read(kSmall, overrides); });
+  };
+  EXPECT_THAT(complaint({{section + "stage", "2"}, {section + "offload_param.device", "cpu"}}),
+              testing::HasSubstr("zero_optimization.offload_param needs zero_optimization.stage 3, which is 2"));
+  EXPECT_THAT(complaint({{section + "offload_optimizer.device", "nvme"}}),
+              testing::HasSubstr("missing key zero_optimization.offload_optimizer.path: a folder on the disk to offload to"));
+  EXPECT_THAT(complaint({{section + "offload_param.device", "nvme"}, {section + "offload_param.path", "/a"},
+                         {section + "offload_optimizer.device", "nvme"}, {section + "offload_optimizer.path", "/b"}}),
+              testing::HasSubstr("offload_optimizer.path is /b, expected zero_optimization.offload_param.path, which is /a"));
+  EXPECT_EQ(read(kSmall, {{section + "offload_param.device", "cpu"}}).zero_optimization.offload_param.device, Settings::OffloadDevice::cpu);
 }
 
 // Which family it is and which sizes it has is in the folder.

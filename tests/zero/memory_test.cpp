@@ -2,62 +2,15 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include <array>
-#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <stdexcept>
 #include <string>
 
-#include "comm/thread_communicator.h"
-#include "core/threads.h"
-#include "core/error.h"
-#include "tests/comm/host_ranks.h"
-#include "tests/zero/world.h"
-#include "zero/dry_run.h"
-#include "zero/evaluation.h"
+#include "tests/zero/memory_case.h"
 
 namespace zerorun::testing {
 namespace {
-
-struct Shape {
-  const char* name;
-  Gpt2Config config;
-  int64_t micro_batch_size, seq_len;
-};
-
-const Shape kShapes[] = {
-    {"Odd", {77, 48, 3, 3, 130, 40, true, 1e-5}, 3, 37},
-    {"Long", {131, 64, 2, 2, 0, 300, true, 1e-5}, 1, 257},
-    {"WideVocabulary", {20011, 32, 2, 4, 96, 64, true, 1e-5}, 5, 33},
-    {"OneLayerOneHead", {256, 40, 1, 1, 0, 16, true, 1e-5}, 7, 16},
-};
-constexpr int kWideHead = 4;  // a LLaMA whose heads are wider than 256
-
-const Shape& shape_of(int index) {
-  static const Shape wide_head{"WideHead", {77, 48, 2, 3, 130, 80, true, 1e-5}, 2, 70};
-  return index == kWideHead ? wide_head : kShapes[index];
-}
-
-struct Case {
-  int shape, stage, ranks, threads;
-  bool tied;
-  int micro_batches = 1;
-  bool strict = false;
-  bool llama = false;
-  Precision precision = {};
-  bool recompute = false;
-  bool on_one_host = false;
-};
-
-std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
-  const auto& c = info.param;
-  return fmt::format("{}{}Stage{}Ranks{}Threads{}{}", c.llama ? "Llama" : "", shape_of(c.shape).name, c.stage, c.ranks, c.threads, c.tied ? "Tied" : "Untied") +
-         (c.micro_batches > 1 ? fmt::format("MicroBatches{}{}", c.micro_batches, c.strict ? "Strict" : "Fast") : "") +
-         (c.precision.has_master() || c.precision.converts_gradients()
-              ? fmt::format("{}Sums{}", c10::toString(c.precision.parameters), c10::toString(c.precision.gradients))
-              : "") +
-         (c.recompute ? "Recompute" : "") + (c.on_one_host ? "OnOneHost" : "");
-}
 
 // The same in every dtype, with and without recompute, for both families; some with several micro-batches.
 void add_precisions(std::vector<Case>& cases, Case c) {
@@ -79,7 +32,7 @@ void add_precisions(std::vector<Case>& cases, Case c) {
 
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
-  for (int shape = 0; shape < static_cast<int>(std::size(kShapes)); ++shape) {
+  for (int shape = 0; shape < kShapeCount; ++shape) {
     for (const int ranks : {1, 2, 4}) {
       for (int stage = 0; stage <= 3; ++stage) {
         for (const int threads : {1, 2}) {
@@ -107,80 +60,7 @@ class Memory : public ::testing::TestWithParam<Case> {};
 
 INSTANTIATE_TEST_SUITE_P(Lattice, Memory, ::testing::ValuesIn(all_cases()), name_of_case);
 
-Gpt2Config config_of(const Case& c) {
-  auto config = shape_of(c.shape).config;
-  config.tie_word_embeddings = c.tied;
-  if (c.recompute || c.precision.has_master()) config.dropout = 0.1;
-  return config;
-}
-
-// The shape's sizes in a LLaMA with grouped heads, where they allow it.
-Model model_of(const Case& c) {
-  const auto config = config_of(c);
-  if (!c.llama) return make_gpt2(config);
-  return make_llama({.vocab_size = config.vocab_size,
-                     .hidden_size = config.hidden_size,
-                     .num_hidden_layers = config.num_hidden_layers,
-                     .num_attention_heads = config.num_attention_heads,
-                     .num_key_value_heads = config.num_attention_heads % 2 == 0 ? config.num_attention_heads / 2 : 1,
-                     .head_dim = c.shape == kWideHead ? 300 : 0,
-                     .intermediate_size = config.inner_size(),
-                     .max_position_embeddings = config.max_position_embeddings,
-                     .tie_word_embeddings = config.tie_word_embeddings});
-}
-
-DryRunOptions options_of(const Case& c) {
-  const auto& shape = shape_of(c.shape);
-  DryRunOptions options;
-  options.ranks = c.ranks;
-  options.threads = c.threads;
-  options.readers = c.on_one_host ? Readers::all : Readers::owner;
-  options.engine.sharding = Sharding::of_stage(c.stage, c.micro_batches, c.strict);
-  options.engine.micro_batches = c.micro_batches;
-  options.engine.precision = c.precision;
-  options.engine.recompute = c.recompute;
-  options.workload = {shape.micro_batch_size, shape.seq_len, /*steps=*/2, /*evaluations=*/1, /*batches_per_evaluation=*/1};
-  return options;
-}
-
-// Rank `rank` of a real run of the same workload.
-MemoryUsage run(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes = 0) {
-  const auto options = options_of(c);
-  const auto& workload = options.workload;
-  MemoryUsage measured;
-  const auto run = c.on_one_host ? test::run_ranks_on_host : run_ranks;
-  run(c.ranks, [&](Communicator& inner) {
-    set_compute_threads(c.threads);
-    MemoryLedger ledger;
-    Engine engine(model, inner, optimizer, ledger, options.engine);
-    const CountedBatches batches(config_of(c).vocab_size, workload.seq_len, workload.micro_batch_size * c.ranks);
-    std::vector<at::Tensor> leak;
-    for (int64_t step = 0; step < workload.steps; ++step) {
-      const MemoryScope scope(ledger, Category::activations);
-      engine.train_step(micro_batches(batches, step, c.micro_batches, workload.micro_batch_size, inner.rank(), c.ranks), 1e-3);
-      if (leaked_bytes) leak.push_back(at::empty({leaked_bytes}, at::kByte));
-    }
-    evaluate_split(engine, inner, batches, workload.micro_batch_size, 0, ledger);
-    if (inner.rank() == rank) measured = ledger.usage();
-  });
-  return measured;
-}
-
-TEST_P(Memory, PredictedIsMeasuredInEveryCategory) {
-  const auto& c = GetParam();
-  const Model model = model_of(c);
-  const auto optimizer = make_adamw({});
-  auto options = options_of(c);
-  options.rank = c.ranks - 1;
-  const auto predicted = dry_run(model, *optimizer, options);
-  const auto measured = run(c, model, *optimizer, options.rank);
-  for (int category = 0; category < kCategoryCount; ++category) {
-    EXPECT_EQ(predicted.memory.peak[category], measured.peak[category]) << name_of(static_cast<Category>(category));
-  }
-  EXPECT_EQ(predicted.memory.total_peak, measured.total_peak);
-  EXPECT_EQ(predicted.memory.arena_overhead, measured.arena_overhead);
-  EXPECT_EQ(unscoped_usage().total_peak, 0);
-}
+TEST_P(Memory, PredictedIsMeasuredInEveryCategory) { expect_exact_prediction(GetParam()); }
 
 TEST_P(Memory, StatesAreWhatTheStageSays) {
   const auto& c = GetParam();
@@ -206,7 +86,7 @@ TEST(MemoryTruth, ALeakOfOneMebibyteIsSeen) {
   const Model model = model_of(c);
   const auto optimizer = make_adamw({});
   constexpr int64_t kMebibyte = 1 << 20;
-  const auto sound = run(c, model, *optimizer, 0), leaking = run(c, model, *optimizer, 0, kMebibyte);
+  const auto sound = measure(c, model, *optimizer, 0), leaking = measure(c, model, *optimizer, 0, kMebibyte);
   // One leak of the first step is there at the peak of the second; both are there in the evaluation, which takes less.
   EXPECT_GE(leaking.peak_of(Category::activations), sound.peak_of(Category::activations) + kMebibyte);
   EXPECT_LT(dry_run(model, *optimizer, options_of(c)).memory.total_peak, leaking.total_peak);

@@ -177,7 +177,7 @@ TEST_P(NegativeControl, ASkippedReduceIsSeen) {
 TEST_P(NegativeControl, AStaleGatherIsSeen) {
   auto test = sound_;
   const Model model = make_gpt2(test.config);
-  const size_t gathers = Schedule::training(model, Sharding::of_stage(3), true, 1).gathered.size();
+  const size_t gathers = Schedule::training(model, Sharding::of_stage(3), 1).gathered.size();
   // Reading the gradients after each step gathers every group once more.
   test.wrap_communicator = [=, groups = model.groups().size()](Communicator& inner) {
     return std::make_unique<StaleGather>(inner, gathers + groups);

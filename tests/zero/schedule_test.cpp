@@ -19,7 +19,7 @@ Model model_of(int layers, bool tied) {
 }
 
 TEST(Schedule, VisitsEveryUnitForwardThenBackward) {
-  const auto schedule = Schedule::training(model_of(1, false), Sharding::of_stage(0), false, 1);
+  const auto schedule = Schedule::training(model_of(1, false), Sharding::of_stage(0), 1);
   std::vector<std::pair<int, bool>> order;
   for (const auto& visit : schedule.visits) order.emplace_back(visit.unit, visit.backward);
   EXPECT_THAT(order, ElementsAre(std::pair(0, false), std::pair(1, false), std::pair(2, false), std::pair(2, true), std::pair(1, true),
@@ -28,7 +28,7 @@ TEST(Schedule, VisitsEveryUnitForwardThenBackward) {
 
 TEST(Schedule, ResidentParametersAreNeverGathered) {
   for (int stage = 0; stage <= 2; ++stage) {
-    const auto schedule = Schedule::training(model_of(2, true), Sharding::of_stage(stage), stage >= 2, 1);
+    const auto schedule = Schedule::training(model_of(2, true), Sharding::of_stage(stage), 1);
     EXPECT_THAT(schedule.gathered, IsEmpty());
     for (const auto& visit : schedule.visits) EXPECT_THAT(visit.gather, IsEmpty());
   }
@@ -39,7 +39,7 @@ TEST(Schedule, WhatIsUsedIsGatheredAndNotYetReleased) {
   for (const bool tied : {true, false}) {
     for (int prefetch = 0; prefetch <= 5; ++prefetch) {
       const Model model = model_of(3, tied);
-      const auto schedule = Schedule::training(model, Sharding::of_stage(3), true, prefetch);
+      const auto schedule = Schedule::training(model, Sharding::of_stage(3), prefetch);
       std::vector<bool> held(model.groups().size(), false);
       for (const auto& visit : schedule.visits) {
         for (const int i : visit.gather) {
@@ -56,7 +56,7 @@ TEST(Schedule, WhatIsUsedIsGatheredAndNotYetReleased) {
 
 TEST(Schedule, EmbeddingAndHeadAreGatheredOnceBlocksTwice) {
   const Model model = model_of(2, true);
-  const auto schedule = Schedule::training(model, Sharding::of_stage(3), true, 1);
+  const auto schedule = Schedule::training(model, Sharding::of_stage(3), 1);
   std::vector<int> gathers(model.groups().size(), 0);
   for (const auto& life : schedule.gathered) ++gathers[life.group];
   for (size_t g = 0; g < gathers.size(); ++g) EXPECT_EQ(gathers[g], model.groups()[g].name.starts_with("blocks") ? 2 : 1) << model.groups()[g].name;
@@ -64,7 +64,7 @@ TEST(Schedule, EmbeddingAndHeadAreGatheredOnceBlocksTwice) {
 
 TEST(Schedule, ATiedWeightStaysGatheredFromItsFirstToItsLastUse) {
   const Model model = model_of(2, true);
-  const auto schedule = Schedule::training(model, Sharding::of_stage(3), true, 1);
+  const auto schedule = Schedule::training(model, Sharding::of_stage(3), 1);
   const auto tied = std::find_if(schedule.gathered.begin(), schedule.gathered.end(),
                                  [&](const Lifetime& life) { return model.groups()[life.group].units.size() == 2; });
   ASSERT_NE(tied, schedule.gathered.end());
@@ -75,7 +75,7 @@ TEST(Schedule, ATiedWeightStaysGatheredFromItsFirstToItsLastUse) {
 TEST(Schedule, EveryGradientIsOpenedOnceBeforeItIsReducedOnce) {
   for (const bool tied : {true, false}) {
     const Model model = model_of(3, tied);
-    const auto schedule = Schedule::training(model, Sharding::of_stage(2), true, 1);
+    const auto schedule = Schedule::training(model, Sharding::of_stage(2), 1);
     std::vector<int> opened(model.groups().size(), 0), reduced(model.groups().size(), 0);
     for (const auto& visit : schedule.visits) {
       for (const int group : visit.open) ++opened[group];
@@ -91,7 +91,7 @@ TEST(Schedule, EveryGradientIsOpenedOnceBeforeItIsReducedOnce) {
 
 TEST(Schedule, TheHeadsGradientIsOpenInItsForward) {
   const Model model = model_of(1, false);
-  const auto schedule = Schedule::training(model, Sharding::of_stage(2), true, 1);
+  const auto schedule = Schedule::training(model, Sharding::of_stage(2), 1);
   const auto& head = schedule.visits[model.unit_count() - 1];
   EXPECT_FALSE(head.backward);
   EXPECT_EQ(head.open, model.groups_of(model.unit_count() - 1));
@@ -124,7 +124,7 @@ TEST(SlotPlan, SlotsThatMeetInTimeDoNotMeetInSpaceAndTheBufferIsThePeakOrABlockM
     for (const int layers : {1, 2, 5}) {
       for (int prefetch = 0; prefetch <= 3; ++prefetch) {
         const Model model = model_of(layers, tied);
-        const auto schedule = Schedule::training(model, Sharding::of_stage(3), true, prefetch);
+        const auto schedule = Schedule::training(model, Sharding::of_stage(3), prefetch);
         std::vector<int64_t> sizes;
         for (const auto& group : model.groups()) sizes.push_back(group.name.starts_with("blocks") ? 1000 : 5000);
         for (const auto* lifetimes : {&schedule.gathered, &schedule.gradients}) {

@@ -62,6 +62,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   options.recompute = test.recompute;
   options.prefetch = test.prefetch;
   options.max_norm = test.max_norm;
+  options.offload = test.offload;
   Engine engine(model, communicator, wrapped_optimizer ? *wrapped_optimizer : *plain_optimizer, ledger, options);
   const int64_t own = test.global_batch_size / test.ranks / test.micro_batches;
   TrainingResult mine;
@@ -71,7 +72,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
     mine.losses.push_back(step_result.loss);
     mine.norms.push_back(step_result.gradient_norm);
     mine.skipped.push_back(step_result.skipped);
-    mine.gradients.push_back(read(engine, ParamGroup::Content::gradients));
+    if (step >= test.gradients_from) mine.gradients.push_back(read(engine, ParamGroup::Content::gradients));
   }
   mine.weights = read(engine, ParamGroup::Content::parameters);
   mine.validation_loss = evaluate_split(engine, communicator, batches, own, 0, ledger);

@@ -73,6 +73,7 @@ struct TrainingCase {
   Precision precision = {};
   LossScaling loss_scaling = {};
   bool recompute = false;
+  OffloadOptions offload = {};
   std::vector<std::string> frozen;
   int64_t steps = 5;
   int64_t global_batch_size = 12;
@@ -81,6 +82,7 @@ struct TrainingCase {
   double max_norm = 0.1;  // below every norm of these models: each step is clipped
   int64_t validation_windows = 26;  // two global batches, and a third that is partly empty
   bool sgd = false;
+  int64_t gradients_from = 0;  // the first step whose gradients are read: who reads them waits for updates that are under way
 
   // Put between the engine and what it uses: how faults are injected. Null: nothing in between.
   std::function<std::unique_ptr<Communicator>(Communicator&)> wrap_communicator;

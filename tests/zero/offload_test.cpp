@@ -1,0 +1,78 @@
+// Wherever what a rank keeps sleeps, and whether moves overlap: the same bits as with everything on the device.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "tests/zero/pairwise.h"
+#include "tests/zero/world.h"
+
+namespace zerorun::testing {
+namespace {
+
+using Device = SleepingPlace::Device;
+
+enum Factor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kFactors };
+constexpr int kValues[kFactors] = {5, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2};
+enum What { parameters, optimizer, both, half_of_the_optimizer, apart };
+
+bool is_allowed(const Choice& c) { return c[kStage] == 3 || c[kWhat] == optimizer || c[kWhat] == half_of_the_optimizer; }
+
+std::vector<Choice> choices() {
+  const auto all = all_choices({std::begin(kValues), std::end(kValues)}, is_allowed);
+  return std::getenv("ZERORUN_FULL") ? all : pairwise(all);
+}
+
+// Not the folder of temporary files, which may be memory. Stripes and batches are so small that groups have several.
+OffloadOptions offload_of(const Choice& c) {
+  const SleepingPlace place{c[kDevice] ? Device::disk : Device::host, std::filesystem::current_path().string(), c[kOverlap] != 0};
+  OffloadOptions offload;
+  if (c[kWhat] != optimizer && c[kWhat] != half_of_the_optimizer) offload.parameters = place;
+  if (c[kWhat] != parameters) offload.optimizer = place;
+  if (c[kWhat] == apart) offload.optimizer.device = c[kDevice] ? Device::host : Device::disk;
+  if (c[kWhat] == half_of_the_optimizer) offload.ratio = 0.5;
+  offload.buffer_count = 2 + c[kBuffers];
+  offload.disk_stripe = 2048;
+  offload.disk_batch_bytes = 100'000;
+  return offload;
+}
+
+TrainingCase case_of(const Choice& c) {
+  TrainingCase test;
+  test.config.dropout = 0.1;
+  if (c[kModel]) test.llama = tiny_llama(false);
+  test.stage = c[kStage];
+  test.ranks = c[kRanks] + 1;
+  test.micro_batches = c[kMicroBatches] ? 3 : 1;
+  test.global_batch_size = 36;
+  test.seq_len = 11;
+  test.recompute = c[kRecompute] != 0;
+  if (c[kDtype]) test.precision = {at::kBFloat16, at::kFloat};
+  test.on_one_host = c[kHost] != 0;
+  test.lr = 3e-4;
+  test.gradients_from = test.steps - 1;
+  return test;
+}
+
+std::string name_of(const ::testing::TestParamInfo<Choice>& info) {
+  const auto& c = info.param;
+  const auto one_of = [&](Factor factor, std::initializer_list<const char*> names) { return std::string(names.begin()[c[factor]]); };
+  return one_of(kWhat, {"Parameters", "Optimizer", "Both", "HalfOfTheOptimizer", "Apart"}) + one_of(kDevice, {"Host", "Disk"}) +
+         one_of(kOverlap, {"Blocked", "Overlapped"}) + one_of(kBuffers, {"TwoSlots", "ThreeSlots"}) + one_of(kModel, {"Gpt2", "Llama"}) +
+         fmt::format("Stage{}Ranks{}", c[kStage], c[kRanks] + 1) + one_of(kMicroBatches, {"", "MicroBatches"}) + one_of(kRecompute, {"", "Recompute"}) +
+         one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"});
+}
+
+class OffloadedTraining : public ::testing::TestWithParam<Choice> {};
+
+TEST_P(OffloadedTraining, GivesTheBitsOfATrainingOnTheDevice) {
+  auto test = case_of(GetParam());
+  const auto resident = train(test);
+  test.offload = offload_of(GetParam());
+  EXPECT_EQ(first_difference(train(test), resident), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Cover, OffloadedTraining, ::testing::ValuesIn(choices()), name_of);
+
+}  // namespace
+}  // namespace zerorun::testing

@@ -1,0 +1,134 @@
+// What a step with sleeping state takes, on a clock that is computed: overlapped it is bounded by the slowest part of each phase, blocked it is
+// the sum of the parts; and what goes wrong with the order of moves is seen.
+#include <gtest/gtest.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+
+#include "comm/thread_communicator.h"
+#include "core/error.h"
+#include "tests/zero/virtual_clock.h"
+#include "tests/zero/world.h"
+
+namespace zerorun::testing {
+namespace {
+
+using Device = SleepingPlace::Device;
+
+struct Seconds {
+  double forward, backward;  // of a unit
+  double up, down, update;   // of a group's move or update
+};
+
+void PrintTo(const Seconds& s, std::ostream* out) { *out << fmt::format("{} {} of computation, {} up, {} down, {} of updates", s.forward, s.backward, s.up, s.down, s.update); }
+
+// Hands on what it gets; the clock goes on in its backward.
+struct Tick : torch::autograd::Function<Tick> {
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, int64_t clock, double seconds) {
+    context->saved_data["clock"] = clock;
+    context->saved_data["seconds"] = seconds;
+    return input.view_as(input);
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
+    reinterpret_cast<VirtualClock*>(context->saved_data["clock"].toInt())->compute(context->saved_data["seconds"].toDouble());
+    return {gradients[0], {}, {}};
+  }
+};
+
+class TimedUnit final : public Unit {
+ public:
+  TimedUnit(const Unit& inner, VirtualClock& clock, const Seconds& seconds)
+      : Unit(inner.name(), inner.parameters()), inner_(inner), clock_(clock), seconds_(seconds) {}
+  Carry forward(const StepContext& context, Weights weights, Carry carry) const override {
+    auto out = inner_.forward(context, weights, std::move(carry));
+    clock_.compute(seconds_.forward);
+    out[0] = Tick::apply(out[0], reinterpret_cast<int64_t>(&clock_), seconds_.backward);
+    return out;
+  }
+  bool backward_needs_weights() const override { return inner_.backward_needs_weights(); }
+  bool writes_gradients_in_forward() const override { return inner_.writes_gradients_in_forward(); }
+  bool gradients_come_from_ops() const override { return inner_.gradients_come_from_ops(); }
+
+ private:
+  const Unit& inner_;
+  VirtualClock& clock_;
+  const Seconds seconds_;
+};
+
+struct Measured {
+  double step = 0, up = 0, down = 0, update = 0;  // seconds of a step, once steps are alike
+};
+
+constexpr int kLayers = 8, kUnits = kLayers + 2;
+
+Measured run(const Seconds& seconds, bool overlaps, int buffer_count) {
+  VirtualClock clock(
+      [&](const std::string& stream, const Task& task) {
+        if (stream == "update") return seconds.update;
+        return stream == "up" ? seconds.up : task.label.starts_with("gradient") ? seconds.down : 0.0;
+      },
+      /*seed=*/7);
+  const Model plain = make_gpt2({.vocab_size = 30, .hidden_size = 8, .num_hidden_layers = kLayers, .num_attention_heads = 2, .max_position_embeddings = 4,
+                                 .tie_word_embeddings = false});
+  std::vector<std::shared_ptr<const Unit>> units;
+  for (int u = 0; u < plain.unit_count(); ++u) units.push_back(std::make_shared<TimedUnit>(plain.unit(u), clock, seconds));
+  const Model model(units);
+  EngineOptions options{.sharding = Sharding::of_stage(3)};
+  options.offload.parameters = options.offload.optimizer = {Device::host, "", overlaps};
+  options.offload.buffer_count = buffer_count;
+  options.offload.make_stream = [&](const std::string& name) { return clock.make_stream(name); };
+  Measured measured;
+  run_ranks(1, [&](Communicator& communicator) {
+    MemoryLedger ledger;
+    const auto optimizer = make_adamw({});
+    Engine engine(model, communicator, *optimizer, ledger, options);
+    const CountedBatches batches(30, 4, 2);
+    const auto now = [&] { return Measured{clock.now(), clock.busy("up"), clock.busy("down"), clock.busy("update")}; };
+    constexpr int kWarm = 2, kSteps = 4;
+    Measured before;
+    for (int64_t step = 0; step < kWarm + kSteps; ++step) {
+      if (step == kWarm) before = now();
+      const Batch batch = batches.train(step, 0, 2);
+      engine.train_step({&batch, 1}, 1e-3);
+    }
+    const auto after = now();
+    const auto per_step = [&](double Measured::*part) { return (after.*part - before.*part) / kSteps; };
+    measured = {per_step(&Measured::step), per_step(&Measured::up), per_step(&Measured::down), per_step(&Measured::update)};
+  });
+  return measured;
+}
+
+class Overlap : public ::testing::TestWithParam<Seconds> {};
+
+// What bounds each phase: forward with the updates before it, and backward.
+INSTANTIATE_TEST_SUITE_P(Ratios, Overlap, ::testing::Values(Seconds{1, 2, 1, 1, 1},      // balanced
+                                                            Seconds{3, 6, 1, 1, 1},      // computation
+                                                            Seconds{1, 2, 4, 1, 1},      // to the device
+                                                            Seconds{1, 2, 1, 5, 1},      // from the device
+                                                            Seconds{1, 2, 1, 1, 3},      // updates
+                                                            Seconds{1, 1.5, 1, 1.5, 1},  // all alike
+                                                            Seconds{0.1, 0.1, 1, 0.3, 0.7}));
+
+TEST_P(Overlap, AStepTakesWhatTheSlowestPartOfEachPhaseTakes) {
+  const auto& s = GetParam();
+  for (const int buffer_count : {2, 3}) {
+    const auto measured = run(s, /*overlaps=*/true, buffer_count);
+    const double fetched_again = measured.up - kUnits * s.up;  // in backward
+    EXPECT_GT(fetched_again, 0);
+    EXPECT_LE(fetched_again, (kLayers - 1) * s.up) << "the slice of the last block is still there";
+    EXPECT_NEAR(measured.down, kUnits * s.down, 1e-9);
+    EXPECT_NEAR(measured.update, kUnits * s.update, 1e-9);
+    const double forward = std::max({kUnits * s.forward, kUnits * s.up, kUnits * s.update});
+    const double backward = std::max({kUnits * s.backward, fetched_again, kUnits * s.down});
+    EXPECT_LE(measured.step, 1.05 * (forward + backward) + s.up + s.down) << buffer_count << " slots";
+  }
+}
+
+TEST_P(Overlap, BlockedItIsTheSumOfItsParts) {
+  const auto& s = GetParam();
+  const auto measured = run(s, /*overlaps=*/false, 2);
+  EXPECT_NEAR(measured.step, kUnits * (s.forward + s.backward) + measured.up + measured.down + measured.update, 1e-9);
+}
+
+}  // namespace
+}  // namespace zerorun::testing

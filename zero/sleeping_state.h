@@ -1,0 +1,49 @@
+// All that sleeps of a rank: its stores, the place of every group in them, and what moves it.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/model.h"
+#include "offload/offloader.h"
+#include "zero/group_layout.h"
+#include "zero/offload_options.h"
+#include "zero/sharding.h"
+#include "zero/sleeping_group.h"
+
+namespace zerorun {
+
+struct SleepingStateOptions {
+  OffloadOptions offload;
+  Sharding sharding;
+  Precision precision = {};
+  int optimizer_states = 0;
+  int ranks = 1;
+  bool inference = false;    // parameters only
+  bool counts_only = false;  // charges `ledger`, and nothing else
+};
+
+class SleepingState {
+ public:
+  // Takes the space at once. Throws as the stores do.
+  SleepingState(const Model& model, MemoryLedger& ledger, const SleepingStateOptions& options);
+  // Ends what moves.
+  ~SleepingState();
+  SleepingState(const SleepingState&) = delete;
+  SleepingState& operator=(const SleepingState&) = delete;
+
+  // Null where nothing of the group sleeps.
+  // Of the stores, for the user to see.
+  std::vector<std::string> notes() const;
+  SleepingGroup* group(size_t group) { return groups_[group].get(); }
+
+ private:
+  struct Space;
+  Space& space_at(const SleepingPlace& place);
+
+  std::vector<std::unique_ptr<Space>> spaces_;
+  std::vector<std::unique_ptr<SleepingGroup>> groups_;
+  std::unique_ptr<Offloader> offloader_;  // the last, so that nothing moves any more when the rest goes
+};
+
+}  // namespace zerorun
