@@ -1,5 +1,7 @@
 #include "core/stream.h"
 
+#include "core/threads.h"
+
 namespace zerorun {
 
 Event InlineStream::submit(Task task, std::vector<Event> after) {
@@ -11,7 +13,11 @@ Event InlineStream::submit(Task task, std::vector<Event> after) {
   return Event(packaged.get_future().share());
 }
 
-ThreadStream::ThreadStream() : thread_([this] { run(); }) {}
+ThreadStream::ThreadStream(int threads)
+    : thread_([this, threads] {
+        set_compute_threads(threads);
+        run();
+      }) {}
 
 ThreadStream::~ThreadStream() {
   {

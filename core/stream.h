@@ -42,7 +42,8 @@ class InlineStream final : public Stream {
 // A thread of its own. Costs a wake-up (microseconds) per task.
 class ThreadStream final : public Stream {
  public:
-  ThreadStream();
+  // What its tasks compute they compute with so many threads.
+  explicit ThreadStream(int threads = 1);
   // Runs what was submitted, then ends.
   ~ThreadStream() override;
   ThreadStream(const ThreadStream&) = delete;

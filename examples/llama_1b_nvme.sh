@@ -21,7 +21,7 @@ limited() {
     local status=0
     (echo "$BASHPID" >"$group/cgroup.procs" && exec "$@") || status=$?
     printf 'under a memory cgroup of %d MiB, of which %d MiB were taken\n' "$limit_mib" "$(($(cat "$group/memory.max_usage_in_bytes") >> 20))"
-    rmdir "$group"
+    for _ in $(seq 50); do rmdir "$group" 2>/dev/null && break || sleep 0.1; done
     return "$status"
   fi
   rmdir "$group" 2>/dev/null || true

@@ -129,7 +129,7 @@ void refuse_if_over(const Settings& settings, const RankMemory& memory, int loca
   const auto& [there, source] = shortage->at_hand;
   const int64_t over = (shortage->needed - there) / (shortage->of_one_process ? 1 : local_ranks) + 1;
   fail(ErrorKind::out_of_memory, "this run needs {} {}, {} more than there is ({}: {}): {}; {}", readable_bytes(shortage->needed),
-       shortage->of_one_process ? "more per rank" : fmt::format("on this host for {} ranks", local_ranks),
+       shortage->of_one_process ? "more per rank" : fmt::format("on this host for {} rank{}", local_ranks, local_ranks == 1 ? "" : "s"),
        readable_bytes(shortage->needed - there), source, readable_bytes(there), largest_categories(memory),
        ways_to_fit(settings, peak, peak - over, predict_peak));
 }

@@ -1,6 +1,7 @@
 #include "offload/offloader.h"
 
 #include "core/error.h"
+#include "core/threads.h"
 #include "offload/counted_store.h"
 #include "offload/host_store.h"
 
@@ -69,10 +70,11 @@ Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : options_(
   for (const Lane lane : {Lane::caller, Lane::up, Lane::down, Lane::update}) {
     auto& streams = lanes_[static_cast<size_t>(lane)];
     const std::string name = name_of(lane);
-    streams.work = lane == Lane::caller ? std::make_unique<InlineStream>() : options_.make_stream(name);
+    const int threads = options_.overlaps[static_cast<size_t>(lane)] ? 1 : compute_threads();
+    streams.work = lane == Lane::caller ? std::make_unique<InlineStream>() : options_.make_stream(name, threads);
     if (options_.batch_bytes == 0) continue;
-    streams.reads = options_.make_stream(name + " reads");
-    streams.writes = options_.make_stream(name + " writes");
+    streams.reads = options_.make_stream(name + " reads", 1);
+    streams.writes = options_.make_stream(name + " writes", 1);
   }
 }
 

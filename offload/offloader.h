@@ -32,9 +32,12 @@ struct Piece {
 enum class Lane { caller, up, down, update };
 inline constexpr int kLaneCount = 4;
 
+// A stream by a name such as "update" or "update reads", whose tasks may compute with so many threads: one where others compute beside them.
+using MakeStream = std::function<std::unique_ptr<Stream>(const std::string& name, int threads)>;
+inline std::unique_ptr<Stream> make_thread_stream(const std::string&, int threads) { return std::make_unique<ThreadStream>(threads); }
+
 struct OffloaderOptions {
-  // Of the streams, by a name such as "update" or "update reads".
-  std::function<std::unique_ptr<Stream>(const std::string& name)> make_stream = [](const std::string&) { return std::make_unique<ThreadStream>(); };
+  MakeStream make_stream = make_thread_stream;
   std::array<bool, kLaneCount> overlaps = {false, true, true, true};  // false: who asks waits for the end
   int64_t batch_bytes = 0;                                            // of pieces on disk that are worked on at a time; 0: none is on disk
   bool counts_only = false;                                           // of a run that computes nothing: charges, and nothing else

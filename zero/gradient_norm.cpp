@@ -28,10 +28,10 @@ void SumOfSquares::append(Span values) {
   }
 }
 
-double SumOfSquares::total() const {
-  double sum = 0;
-  for (const double block : blocks_) sum += block;
-  return sum;
+void SumOfSquares::close() {
+  total_ = 0;
+  for (const double block : blocks_) total_ += block;
+  std::vector<double>().swap(blocks_);
 }
 
 double sum_of_squares(Span values) {
@@ -44,6 +44,7 @@ double sum_of_squares(Span values) {
       squares.add(begin, values.part(begin, kSumBlock));
     }
   });
+  squares.close();
   return squares.total();
 }
 

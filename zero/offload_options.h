@@ -5,8 +5,7 @@
 #include <string>
 
 #include "core/memory.h"
-#include "core/stream.h"
-#include "offload/store.h"
+#include "offload/offloader.h"
 
 namespace zerorun {
 
@@ -34,7 +33,7 @@ struct OffloadOptions {
 
   // What stores and streams there are; tests put others in between.
   std::function<std::unique_ptr<Store>(const SleepingPlace&, int64_t, MemoryLedger&)> make_store = open_store;
-  std::function<std::unique_ptr<Stream>(const std::string& name)> make_stream = [](const std::string&) { return std::make_unique<ThreadStream>(); };
+  MakeStream make_stream = make_thread_stream;
 
   bool any() const { return parameters.sleeps() || optimizer.sleeps(); }
 };

@@ -162,7 +162,11 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
 Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
   squares_.expect(slice.count);
   knows_squares_ = slice.data != nullptr;
-  return communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
+  Work sum = communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
+  return Work([this, sum]() mutable {
+    sum.wait();
+    squares_.close();
+  });
 }
 
 // What the unit wrote, converted to the dtype of the sum.

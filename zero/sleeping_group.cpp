@@ -111,6 +111,7 @@ Event SleepingGroup::land(Span part, bool first, Squares squares) {
     if (!squares.sum) return;
     const int64_t begin = std::max<int64_t>(squares.begin - stripes.begin(s), 0), end = std::min(squares.begin + squares.count - stripes.begin(s), sum.count);
     if (begin < end) squares.sum->append(sum.part(begin, end - begin));
+    if (s == stripes.size() - 1) squares.sum->close();
   });
   const auto moved = offloader_.work_on(*state_.store, pieces_of(stripes, state_.offset, gradient, gradient + 1, !first, true), Lane::down,
                                         label("gradient of"), work, {stored_});

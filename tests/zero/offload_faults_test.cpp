@@ -67,7 +67,7 @@ TrainingResult train_on_virtual_streams(const Fault& fault, uint64_t seed, bool 
   if (!fault.only_parameters) test.offload.optimizer = place;
   test.offload.disk_stripe = 2048;
   test.offload.disk_batch_bytes = 100'000;
-  test.offload.make_stream = [&](const std::string& name) -> std::unique_ptr<Stream> {
+  test.offload.make_stream = [&](const std::string& name, int) -> std::unique_ptr<Stream> {
     auto stream = clock.make_stream(name);
     if (!forget || name != fault.stream) return stream;
     return std::make_unique<ForgetfulStream>(std::move(stream), fault.label);

@@ -76,7 +76,7 @@ Measured run(const Seconds& seconds, bool overlaps, int buffer_count) {
   EngineOptions options{.sharding = Sharding::of_stage(3)};
   options.offload.parameters = options.offload.optimizer = {Device::host, "", overlaps};
   options.offload.buffer_count = buffer_count;
-  options.offload.make_stream = [&](const std::string& name) { return clock.make_stream(name); };
+  options.offload.make_stream = [&](const std::string& name, int) { return clock.make_stream(name); };
   Measured measured;
   run_ranks(1, [&](Communicator& communicator) {
     MemoryLedger ledger;
