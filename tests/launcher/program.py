@@ -27,7 +27,7 @@ class Program(unittest.TestCase):
     PROGRAMS = (ZERORUN,)
 
     def setUp(self):
-        self.temporary = tempfile.TemporaryDirectory()
+        self.temporary = tempfile.TemporaryDirectory(dir=os.path.realpath("."))  # a disk, which the folder of temporary files may not be
         self.folder = pathlib.Path(self.temporary.name)
         (self.folder / "train.yaml").write_text(CONFIG)
         (self.folder / "text.txt").write_text("It was the best of times, it was the worst of times. " * 40)
