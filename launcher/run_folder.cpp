@@ -10,6 +10,7 @@ namespace {
 constexpr const char* kConfig = "config.yaml";
 constexpr const char* kMetrics = "metrics.jsonl";
 constexpr const char* kReport = "report.json";
+constexpr const char* kTrace = "trace.json";
 constexpr const char* kWeights = "hf/model.safetensors";
 
 bool is_disk_error(int error) { return error == ENOSPC || error == EDQUOT || error == EIO || error == EFBIG; }
@@ -58,6 +59,11 @@ std::unique_ptr<OutputFile> RunFolder::open(const std::string& path, FileSystem:
 void RunFolder::write_config(std::string_view yaml) {
   const auto output = open(file(kConfig), FileSystem::Mode::truncate);
   write_and_close(*output, yaml, file(kConfig));
+}
+
+void RunFolder::write_trace(std::string_view json) {
+  const auto output = open(file(kTrace), FileSystem::Mode::truncate);
+  write_and_close(*output, json, file(kTrace));
 }
 
 void RunFolder::append(const StepMetrics& metrics) {

@@ -1,4 +1,4 @@
-// The folder that a run leaves behind: config.yaml, metrics.jsonl, report.json. Rank 0 only.
+// The folder that a run leaves behind: config.yaml, metrics.jsonl, report.json, trace.json. Rank 0 only.
 //
 // Nothing of an earlier run is ever overwritten: a folder with a report.json, with steps in metrics.jsonl, or with a
 // config.yaml that no run wrote is refused, and so are one with weights in hf/, where the export goes (hf_export.h), and one that
@@ -25,6 +25,7 @@ class RunFolder {
   void write_config(std::string_view yaml);
   // One line, with the kernel when it returns: a killed run keeps its steps.
   void append(const StepMetrics& metrics);
+  void write_trace(std::string_view json);
   // Beside its place first, then renamed: report.json is whole or absent.
   void write_report(std::string_view json);
   // The metrics are on the disk when it returns. REQUIRES no append afterwards.

@@ -144,6 +144,7 @@ struct Settings {
   struct Metrics {
     int64_t log_freq = 10;  // steps between lines on the console
     bool export_hf = true;  // the trained weights, as a Hugging Face folder
+    int64_t trace_steps = 0;  // after the first, that go into trace.json
     bool operator==(const Metrics&) const = default;
   } metrics;
 

@@ -162,6 +162,7 @@ void add_engine(std::vector<Field>& fields) {
   fields.push_back(field<&Settings::comm, &Comm::check_every_collective>("comm", "check_every_collective", Flag{}));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::log_freq>("metrics", "log_freq", Integer(1, kMostSteps)));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::export_hf>("metrics", "export_hf", Flag{}));
+  fields.push_back(field<&Settings::metrics, &Settings::Metrics::trace_steps>("metrics", "trace_steps", Integer(0, 1000)));
   fields.push_back(field<&Settings::memory, &Memory::limit>("memory", "limit",
                                                             Maybe{"null", Size(int64_t{1} << 20, int64_t{1} << 50)}));
   fields.push_back(field<&Settings::memory, &Memory::fail_if_predicted_over>("memory", "fail_if_predicted_over", Flag{}));

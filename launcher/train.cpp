@@ -169,6 +169,9 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const auto optimizer = make_optimizer(settings.optimizer);
   auto options = engine_options(settings, session.size());
   options.initial = pretrained.get();
+  Trace trace;
+  const bool traces = settings.metrics.trace_steps > 0;
+  if (traces) options.trace = &trace;
   Engine engine(model, communicator, *optimizer, ledger, options);
   for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) out << "note: " << note << std::endl;
 
@@ -178,7 +181,9 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   std::vector<double> seconds;
   bool stopped = false;
   for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {
+    if (traces && step == 1) trace.start();
     const auto metrics = run_step(run, step);
+    if (step == settings.metrics.trace_steps) trace.stop();
     if (step == 0) {
       report.steps.first_loss = metrics.loss;
       report.steps.startup_seconds = seconds_since(start);
@@ -213,6 +218,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     if (report.steps.skipped > 0) out << fmt::format("\n{} steps overflowed in fp16 and were skipped; they publish no parameters\n", report.steps.skipped);
     out << '\n' << comparison_table(report) << std::flush;
     folder->close();
+    if (traces) folder->write_trace(trace.json(session.rank()));
     folder->write_report(report_json(report));
   }
 

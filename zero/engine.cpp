@@ -101,6 +101,7 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
   double loss = 0;
   for (int v = 0; const auto& visit : training_.schedule.visits) {
     prepare(training_, v++, place);
+    const auto span = trace(visit.backward ? "backward of " : "forward of ", model_.unit(visit.unit).name());
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
       flow = backward(visit.unit, context, std::exchange(tape.back(), {}), std::move(flow));
@@ -186,6 +187,7 @@ void Engine::finish(const Visit& visit, MicroBatchPlace place) {
 
 void Engine::update(double lr, double gradient_scale) {
   tell("update");
+  const auto span = trace("update");
   const UpdateArguments arguments{++updates_, lr, gradient_scale};
   std::vector<Work> publishing;
   for (auto& group : groups_) {
@@ -200,6 +202,7 @@ Carry Engine::run_forward(const StepContext& context) {
   Carry flow;
   for (int v = 0; const auto& visit : evaluation_.schedule.visits) {
     prepare(evaluation_, v++, {});
+    const auto span = trace("evaluation of ", model_.unit(visit.unit).name());
     const MemoryScope scope(ledger_, Category::activations);
     flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     finish(visit, {});

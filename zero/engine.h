@@ -23,6 +23,7 @@
 #include "core/kv_cache.h"
 #include "core/memory.h"
 #include "core/model.h"
+#include "core/trace.h"
 #include "zero/loss_scaler.h"
 #include "zero/offload_options.h"
 #include "zero/optimizer.h"
@@ -46,6 +47,7 @@ struct EngineOptions {
   at::Device device = at::kCPU;
   const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
   OffloadOptions offload = {};  // what sleeps outside of the device
+  Trace* trace = nullptr;       // gets what is computed and what moves; it outlives the engine
   bool inference = false;  // evaluate and infer only: no gradients, no states, no masters, no slots or scratch for them
 };
 
@@ -116,6 +118,8 @@ class Engine {
   Pass plan(Schedule schedule) const;
   at::Tensor make_slots(Category category, int64_t bytes);
 
+  // On the trace, until it goes.
+  TraceSpan trace(const char* verb, const std::string& what = "") const { return TraceSpan(options_.trace, "compute", options_.trace ? verb + what : ""); }
   void prepare(const Pass& pass, int visit, MicroBatchPlace place);
   void open_gradients(const Pass& pass, int visit, MicroBatchPlace place);
   void fetch(const Pass& pass, const std::vector<int>& uploads);

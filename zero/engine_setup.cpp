@@ -29,6 +29,11 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       options_(std::move(options)),
       gathers_(model.groups().size()),
       scaler_(options_.loss_scaling) {
+  if (options_.trace) {
+    options_.offload.make_stream = [make = options_.offload.make_stream, its_trace = options_.trace](const std::string& name, int threads) {
+      return traced(make(name, threads), *its_trace, name);
+    };
+  }
   const auto& [sharding, precision] = std::pair(options_.sharding, options_.precision);
   const bool is_meta = options_.device == at::kMeta, inference = options_.inference;
   if (options_.offload.any()) {

@@ -1,4 +1,5 @@
 """What sleeps on disk or in host memory, as users run it. Usage: offload_test.py ZERORUN MPIRUN"""
+import json
 import os
 import pathlib
 import resource
@@ -75,6 +76,19 @@ class Offload(Program):
             process.communicate(timeout=WITHIN)
             self.wait_until_gone()
             self.assertEqual(os.listdir(self.folder / "asleep"), [])
+
+    def test_the_trace_shows_what_runs_beside_what(self):
+        status, out, err = self.run_program("train.yaml", *on_disk(), "--set", "metrics.trace_steps=2")
+        self.assertEqual(status, 0, out + err)
+        events = json.loads((self.folder / "runs/train/trace.json").read_text())["traceEvents"]
+        lanes = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
+        spans = {(lanes[event["tid"]], event["name"]) for event in events if event["ph"] == "X"}
+        for span in (("compute", "forward of blocks.0"), ("compute", "backward of blocks.1"), ("up", "fetch blocks.0"), ("up reads", "fetch blocks.0"),
+                     ("down", "gradient of blocks.1"), ("down writes", "gradient of blocks.1"), ("update", "update blocks.0"), ("update writes", "update blocks.0")):
+            self.assertIn(span, spans)
+        self.assertEqual(sum(event["name"] == "update" and event["ph"] == "X" for event in events), 2, "of two steps")
+        for event in events:
+            self.assertTrue(event["ph"] == "M" or (event["ts"] >= 0 and event["dur"] >= 0), event)
 
     def test_a_place_that_cannot_be_used_is_named(self):
         for path, status, message in (("nowhere", 73, "offload path nowhere: No such file or directory"), ("/dev/shm", 78, "/dev/shm is tmpfs, which is memory"),

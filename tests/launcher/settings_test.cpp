@@ -54,7 +54,7 @@ lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
                     offload_optimizer: {device: nvme, path: /a/b, overlap: false, ratio: 0.5}}
 comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true}
-metrics: {log_freq: 1, export_hf: false}
+metrics: {log_freq: 1, export_hf: false, trace_steps: 3}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
 )");
   const Settings llama = read(R"(
@@ -94,6 +94,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.memory.limit, int64_t{3} << 29);
   EXPECT_FALSE(settings.memory.fail_if_predicted_over);
   EXPECT_FALSE(settings.metrics.export_hf);
+  EXPECT_EQ(settings.metrics.trace_steps, 3);
 }
 
 TEST(Settings, AKeyOfAnotherFamilyIsAContradiction) {
