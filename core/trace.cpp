@@ -39,11 +39,6 @@ void Trace::stop() {
   on_ = false;
 }
 
-bool Trace::is_on() const {
-  const std::lock_guard lock(mutex_);
-  return on_;
-}
-
 // What began before the start is cut off there.
 void Trace::add(const std::string& lane, const std::string& name, Clock::time_point begin, Clock::time_point end, int64_t bytes) {
   const std::lock_guard lock(mutex_);

@@ -18,7 +18,6 @@ class Trace {
 
   void start();
   void stop();
-  bool is_on() const;
   // `bytes` that it moved; 0 where it moves none.
   void add(const std::string& lane, const std::string& name, Clock::time_point begin, Clock::time_point end, int64_t bytes = 0);
   // Chrome's trace events: a lane is a thread of process `rank`; microseconds from the start.

@@ -31,10 +31,9 @@ bool offload(auto& place) {
 
 // What costs least first.
 std::vector<Change> changes() {
-  const auto micro_batches_of_one = [](Settings& s) { return set<int64_t>(s.training.micro_batch_size, 1); };
   return {
       {"metrics.export_hf: false", [](Settings& s) { return set(s.metrics.export_hf, false); }},
-      {"training.micro_batch_size: 1", micro_batches_of_one},
+      {"training.micro_batch_size: 1", [](Settings& s) { return set<int64_t>(s.training.micro_batch_size, 1); }},
       {"activation_checkpoint.mode: full", [](Settings& s) { return set(s.activation_checkpoint.mode, Settings::Checkpointing::full); }},
       {"zero_optimization.stage: 3", [](Settings& s) { return set<int64_t>(s.zero_optimization.stage, 3); }},
       {"zero_optimization.offload_optimizer: {device: nvme, path: FOLDER}", [](Settings& s) { return offload(s.zero_optimization.offload_optimizer); }},

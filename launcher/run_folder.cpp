@@ -56,14 +56,13 @@ std::unique_ptr<OutputFile> RunFolder::open(const std::string& path, FileSystem:
   return opened;
 }
 
-void RunFolder::write_config(std::string_view yaml) {
-  const auto output = open(file(kConfig), FileSystem::Mode::truncate);
-  write_and_close(*output, yaml, file(kConfig));
-}
+void RunFolder::write_config(std::string_view yaml) { write_whole(kConfig, yaml); }
 
-void RunFolder::write_trace(std::string_view json) {
-  const auto output = open(file(kTrace), FileSystem::Mode::truncate);
-  write_and_close(*output, json, file(kTrace));
+void RunFolder::write_trace(std::string_view json) { write_whole(kTrace, json); }
+
+void RunFolder::write_whole(const char* name, std::string_view text) {
+  const auto output = open(file(name), FileSystem::Mode::truncate);
+  write_and_close(*output, text, file(name));
 }
 
 void RunFolder::append(const StepMetrics& metrics) {

@@ -34,6 +34,7 @@ class RunFolder {
  private:
   std::string file(const char* name) const { return path_ + "/" + name; }
   void refuse_if_taken();
+  void write_whole(const char* name, std::string_view text);
   std::unique_ptr<OutputFile> open(const std::string& path, FileSystem::Mode mode);
 
   FileSystem& files_;

@@ -42,6 +42,18 @@ class BlockIo {
   virtual void write(Extents from) = 0;
 };
 
+// Of a Direction(file, writes, options), whose move(extents) is one of the two.
+template <typename Direction>
+class BothDirections final : public BlockIo {
+ public:
+  BothDirections(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
+  void read(Extents to) override { reads_.move(to); }
+  void write(Extents from) override { writes_.move(from); }
+
+ private:
+  Direction reads_, writes_;
+};
+
 // By the kernel itself. Throws std::system_error where it does not permit that (ENOSYS, EPERM) or has no memory to lock (ENOMEM).
 std::unique_ptr<BlockIo> make_uring_io(int file, const BlockOptions& options);
 

@@ -85,29 +85,20 @@ void DiskStore::choose_io(const DiskStoreOptions& options) {
   io_ = make_threaded_io(file_, options.blocks);
 }
 
-void DiskStore::read(Extents to) {
-  check_extents(*this, to);
-  try {
-    io_->read(to);
-  } catch (const std::system_error& error) {
-    fail_to("read", to, error);
-  }
-}
+void DiskStore::read(Extents to) { move(to, &BlockIo::read, "read"); }
 
-void DiskStore::write(Extents from) {
-  check_extents(*this, from);
-  try {
-    io_->write(from);
-  } catch (const std::system_error& error) {
-    fail_to("written", from, error);
-  }
-}
+void DiskStore::write(Extents from) { move(from, &BlockIo::write, "written"); }
 
-void DiskStore::fail_to(const char* verb, Extents extents, const std::system_error& error) const {
-  size_t bytes = 0;
-  for (const auto& extent : extents) bytes += extent.memory.size();
-  fail(ErrorKind::io, "offload path {}: {} bytes at {} cannot be {}: {}; the disk may be failing", folder_, bytes, extents.front().offset, verb,
-       system_message(error.code().value()));
+void DiskStore::move(Extents extents, void (BlockIo::*way)(Extents), const char* verb) {
+  check_extents(*this, extents);
+  try {
+    (io_.get()->*way)(extents);
+  } catch (const std::system_error& error) {
+    size_t bytes = 0;
+    for (const auto& extent : extents) bytes += extent.memory.size();
+    fail(ErrorKind::io, "offload path {}: {} bytes at {} cannot be {}: {}; the disk may be failing", folder_, bytes, extents.front().offset, verb,
+         system_message(error.code().value()));
+  }
 }
 
 }  // namespace zerorun

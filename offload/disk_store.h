@@ -3,7 +3,6 @@
 #pragma once
 #include <memory>
 #include <string>
-#include <system_error>
 
 #include "core/memory.h"
 #include "offload/block_io.h"
@@ -36,7 +35,7 @@ class DiskStore : public Store {
   void open_file();
   void take_space();
   void choose_io(const DiskStoreOptions& options);
-  [[noreturn]] void fail_to(const char* verb, Extents extents, const std::system_error& error) const;
+  void move(Extents extents, void (BlockIo::*way)(Extents), const char* verb);
 
   const std::string folder_;
   MemoryLedger& ledger_;

@@ -64,18 +64,8 @@ class Pool {
   boost::asio::thread_pool threads_{kThreads};
 };
 
-class ThreadedIo final : public BlockIo {
- public:
-  ThreadedIo(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
-  void read(Extents to) override { reads_.move(to); }
-  void write(Extents from) override { writes_.move(from); }
-
- private:
-  Pool reads_, writes_;
-};
-
 }  // namespace
 
-std::unique_ptr<BlockIo> make_threaded_io(int file, const BlockOptions& options) { return std::make_unique<ThreadedIo>(file, options); }
+std::unique_ptr<BlockIo> make_threaded_io(int file, const BlockOptions& options) { return std::make_unique<BothDirections<Pool>>(file, options); }
 
 }  // namespace zerorun

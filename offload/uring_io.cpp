@@ -77,18 +77,8 @@ class Ring {
   std::mutex mutex_;
 };
 
-class UringIo final : public BlockIo {
- public:
-  UringIo(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
-  void read(Extents to) override { reads_.move(to); }
-  void write(Extents from) override { writes_.move(from); }
-
- private:
-  Ring reads_, writes_;
-};
-
 }  // namespace
 
-std::unique_ptr<BlockIo> make_uring_io(int file, const BlockOptions& options) { return std::make_unique<UringIo>(file, options); }
+std::unique_ptr<BlockIo> make_uring_io(int file, const BlockOptions& options) { return std::make_unique<BothDirections<Ring>>(file, options); }
 
 }  // namespace zerorun

@@ -20,7 +20,12 @@ std::vector<Piece> pieces_of(const Stripes& stripes, int64_t offset, int first, 
   return pieces;
 }
 
-// Runs element_work(stripe, piece) for each piece of a batch.
+// Part `part` of a piece that is a whole stripe.
+Span part_of(std::byte* piece, const Stripes& stripes, int64_t stripe, int part, at::ScalarType dtype) {
+  return {piece + stripes.range(stripe, part, part).begin, stripes.count(stripe), dtype};
+}
+
+// Runs work(stripe, piece) for each piece of a batch.
 template <typename StripeWork>
 Offloader::Work by_stripe(StripeWork work) {
   return [work](size_t first, std::span<std::byte* const> pieces) {
@@ -60,17 +65,12 @@ SleepingLayout SleepingLayout::of(const SleepingParts& parts, int64_t weights_st
 SleepingGroup::SleepingGroup(std::string name, const SleepingParts& parts, SleepingLayout layout, Where weights, Where state, Offloader& offloader)
     : name_(std::move(name)), parts_(parts), layout_(std::move(layout)), weights_(weights), state_(state), offloader_(offloader) {}
 
-// Part `part` of a piece that begins with part `first`.
-Span SleepingGroup::part_of(std::byte* piece, const Stripes& stripes, int64_t stripe, int first, int part, at::ScalarType dtype) const {
-  return {piece + stripes.range(stripe, first, part).end - stripes.range(stripe, first, part).begin, stripes.count(stripe), dtype};
-}
-
 void SleepingGroup::initialise(const std::function<void(int64_t begin, int64_t count, float* out)>& fill) {
   const auto write = [&](const Stripes& stripes, Where where, int last, int fp32_part) {
     const auto work = by_stripe([&, fp32_part](int64_t s, std::byte* piece) {
-      const auto weights = part_of(piece, stripes, s, 0, 0, parts_.precision.parameters);
+      const auto weights = part_of(piece, stripes, s, 0, parts_.precision.parameters);
       if (fp32_part < 0) return fill_rounded(fill, stripes.begin(s), weights);
-      const auto master = part_of(piece, stripes, s, 0, fp32_part, at::kFloat);
+      const auto master = part_of(piece, stripes, s, fp32_part, at::kFloat);
       fill(stripes.begin(s), master.count, static_cast<float*>(master.data));
       if (fp32_part > 0) convert(master, weights);
     });
@@ -83,7 +83,7 @@ void SleepingGroup::initialise(const std::function<void(int64_t begin, int64_t c
 void SleepingGroup::fetch(Span to, const Event& after) {
   const auto& stripes = layout_.weights ? *layout_.weights : *layout_.state;
   const Where where = layout_.weights ? weights_ : state_;
-  const auto work = by_stripe([this, &stripes, to](int64_t s, std::byte* piece) {
+  const auto work = by_stripe([&stripes, to](int64_t s, std::byte* piece) {
     const Span part = to.part(stripes.begin(s), stripes.count(s));
     std::memcpy(part.data, piece, static_cast<size_t>(part.bytes()));
   });
@@ -101,7 +101,7 @@ Event SleepingGroup::write_back(Span from) {
   return moved.worked;
 }
 
-Event SleepingGroup::land(Span part, bool first, Squares squares) {
+void SleepingGroup::land(Span part, bool first, Squares squares) {
   const auto& stripes = *layout_.state;
   const int gradient = stripes.parts() - 1;
   if (squares.sum) squares.sum->expect(squares.count);
@@ -117,7 +117,6 @@ Event SleepingGroup::land(Span part, bool first, Squares squares) {
                                         label("gradient of"), work, {stored_});
   stored_ = moved.stored;
   landed_ = moved.worked;
-  return landed_;
 }
 
 void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count) {
@@ -131,11 +130,11 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
   Span weights_apart;  // where they are memory, they are written on the way
   if (layout_.weights && weights_.store->data()) weights_apart = {weights_.store->data() + weights_.offset, parts_.count, parts_.precision.parameters};
   const auto work = by_stripe([this, &stripes, &optimizer, arguments, decay_count, master, gradient, weights_apart](int64_t s, std::byte* piece) {
-    const auto fp32 = [&](int part) { return static_cast<float*>(part_of(piece, stripes, s, 0, part, at::kFloat).data); };
+    const auto fp32 = [&](int part) { return static_cast<float*>(part_of(piece, stripes, s, part, at::kFloat).data); };
     FlatSlice slice;
     slice.parameter = fp32(master);
-    slice.gradient = part_of(piece, stripes, s, 0, gradient, parts_.precision.gradients);
-    if (master > 0) slice.rounded = part_of(piece, stripes, s, 0, 0, parts_.precision.parameters);
+    slice.gradient = part_of(piece, stripes, s, gradient, parts_.precision.gradients);
+    if (master > 0) slice.rounded = part_of(piece, stripes, s, 0, parts_.precision.parameters);
     for (int i = 0; i < parts_.states; ++i) slice.state[static_cast<size_t>(i)] = fp32(master + 1 + i);
     slice.count = stripes.count(s);
     slice.decay_count = std::clamp<int64_t>(decay_count - stripes.begin(s), 0, slice.count);
@@ -149,7 +148,7 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
 // REQUIRES that masters are in memory.
 void SleepingGroup::copy_weights_to_disk() {
   const auto& stripes = *layout_.weights;
-  const Span masters = part_of(state_.store->data() + state_.offset, *layout_.state, 0, 0, layout_.master_part, at::kFloat);
+  const Span masters = part_of(state_.store->data() + state_.offset, *layout_.state, 0, layout_.master_part, at::kFloat);
   const auto work = by_stripe([this, &stripes, masters](int64_t s, std::byte* piece) {
     const Span weights{piece, stripes.count(s), parts_.precision.parameters};
     convert(masters.part(stripes.begin(s), weights.count), weights);

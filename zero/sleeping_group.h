@@ -60,12 +60,12 @@ class SleepingGroup {
   Event write_back(Span from);
 
   // A summed gradient leaves the device: it becomes the gradient (first), or is added to it. `squares`, where it is given, gets the sum of
-  // squares of elements [squares_begin, + squares_count) of what is there afterwards. The event: `part` may be used again.
+  // squares of elements [squares_begin, + squares_count) of what is there afterwards. `part` may be used again once it has landed.
   struct Squares {
     SumOfSquares* sum = nullptr;
     int64_t begin = 0, count = 0;
   };
-  Event land(Span part, bool first, Squares squares);
+  void land(Span part, bool first, Squares squares);
   void wait_until_landed() const { landed_.wait(); }
   void wait_until_stored() const { stored_.wait(); }
 
@@ -77,7 +77,6 @@ class SleepingGroup {
   void read_gradient(Span to);
 
  private:
-  Span part_of(std::byte* piece, const Stripes& stripes, int64_t stripe, int first, int part, at::ScalarType dtype) const;
   std::string label(const char* verb) const { return std::string(verb) + " " + name_; }
   void copy_weights_to_disk();
   void read(const Stripes& stripes, Where where, int part, at::ScalarType dtype, Span to);
