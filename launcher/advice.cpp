@@ -22,6 +22,12 @@ bool set(Value& value, const Value& to) {
   return changes;
 }
 
+bool offload_activations(Settings::ActivationCheckpoint& checkpoint) {
+  if (checkpoint.offload == Settings::OffloadDevice::nvme) return false;
+  checkpoint = {Settings::Checkpointing::full, Settings::OffloadDevice::nvme, ""};
+  return true;
+}
+
 bool offload(auto& place) {
   if (place.device == Settings::OffloadDevice::nvme) return false;
   place.device = Settings::OffloadDevice::nvme;
@@ -38,6 +44,7 @@ std::vector<Change> changes() {
       {"zero_optimization.stage: 3", [](Settings& s) { return set<int64_t>(s.zero_optimization.stage, 3); }},
       {"zero_optimization.offload_optimizer: {device: nvme, path: FOLDER}", [](Settings& s) { return offload(s.zero_optimization.offload_optimizer); }},
       {"zero_optimization.offload_param: {device: nvme, path: FOLDER}", [](Settings& s) { return offload(s.zero_optimization.offload_param); }},
+      {"activation_checkpoint: {mode: full, offload: nvme, path: FOLDER}", [](Settings& s) { return offload_activations(s.activation_checkpoint); }},
   };
 }
 

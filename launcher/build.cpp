@@ -72,11 +72,11 @@ LossScaling loss_scaling(const Settings::Precision& precision) {
   return {fp16.loss_scale, static_cast<int>(fp16.initial_scale_power), fp16.loss_scale_window, fp16.hysteresis, fp16.min_loss_scale};
 }
 
-SleepingPlace place_of(const auto& offload) {
+SleepingPlace place_of(Settings::OffloadDevice where, const std::optional<std::string>& path, bool overlaps = true) {
   using Device = SleepingPlace::Device;
   const Device devices[] = {Device::none, Device::host, Device::disk};
-  const Device device = devices[static_cast<int>(offload.device)];
-  return {device, device == Device::disk ? offload.path.value_or("") : "", offload.overlap};
+  const Device device = devices[static_cast<int>(where)];
+  return {device, device == Device::disk ? path.value_or("") : "", overlaps};
 }
 
 }  // namespace
@@ -115,8 +115,9 @@ at::ScalarType dtype_of(Settings::ParamDtype dtype) {
 
 OffloadOptions offload_options(const Settings::ZeroOptimization& settings) {
   OffloadOptions options;
-  options.parameters = place_of(settings.offload_param);
-  options.optimizer = place_of(settings.offload_optimizer);
+  const auto& [param, optimizer] = std::tie(settings.offload_param, settings.offload_optimizer);
+  options.parameters = place_of(param.device, param.path, param.overlap);
+  options.optimizer = place_of(optimizer.device, optimizer.path, optimizer.overlap);
   options.buffer_count = static_cast<int>(settings.offload_param.buffer_count);
   options.ratio = settings.offload_optimizer.ratio;
   return options;
@@ -133,6 +134,7 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   options.loss_scaling = loss_scaling(settings.precision);
   options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
   options.offload = offload_options(settings.zero_optimization);
+  options.offload.activations = place_of(settings.activation_checkpoint.offload, settings.activation_checkpoint.path);
   options.max_norm = settings.training.max_norm;
   options.seed = static_cast<uint64_t>(settings.run.seed);
   return options;

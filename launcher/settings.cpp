@@ -83,8 +83,9 @@ void check_schedule(const Settings& settings, std::vector<Contradiction>& found)
   }
 }
 
-void check_offload(const Settings::ZeroOptimization& zero, std::vector<Contradiction>& found) {
+void check_offload(const Settings& settings, std::vector<Contradiction>& found) {
   using Device = Settings::OffloadDevice;
+  const auto& [zero, checkpoint] = std::tie(settings.zero_optimization, settings.activation_checkpoint);
   const auto& [param, optimizer] = std::tie(zero.offload_param, zero.offload_optimizer);
   const std::string section = "zero_optimization.";
   if (param.device != Device::none && zero.stage < 3) {
@@ -93,13 +94,17 @@ void check_offload(const Settings::ZeroOptimization& zero, std::vector<Contradic
                                  "they are; set the stage to 3, or offload the optimizer only",
                                  zero.stage)});
   }
-  const auto check_path = [&](const char* name, Device device, const std::optional<std::string>& path) {
-    if (device != Device::nvme || path) return;
-    const std::string key = fmt::format("{}{}.path", section, name);
-    found.push_back({{key, fmt::format("{}{}.device", section, name)}, fmt::format("missing key {}: a folder on the disk to offload to", key)});
+  const auto check_path = [&](const std::string& key, const std::string& device_key, Device device, const std::optional<std::string>& path) {
+    if (device == Device::nvme && !path) found.push_back({{key, device_key}, fmt::format("missing key {}: a folder on the disk to offload to", key)});
   };
-  check_path("offload_param", param.device, param.path);
-  check_path("offload_optimizer", optimizer.device, optimizer.path);
+  check_path(section + "offload_param.path", section + "offload_param.device", param.device, param.path);
+  check_path(section + "offload_optimizer.path", section + "offload_optimizer.device", optimizer.device, optimizer.path);
+  check_path("activation_checkpoint.path", "activation_checkpoint.offload", checkpoint.offload, checkpoint.path);
+  if (checkpoint.offload != Device::none && checkpoint.mode == Settings::Checkpointing::none) {
+    found.push_back({{"activation_checkpoint.offload", "activation_checkpoint.mode"},
+                     "activation_checkpoint.offload needs activation_checkpoint.mode full, which is none: what blocks read sleeps, and the rest of their "
+                     "activations is computed again"});
+  }
   if (param.device == Device::nvme && optimizer.device == Device::nvme && param.path && optimizer.path && param.path != optimizer.path) {
     found.push_back({{section + "offload_optimizer.path", section + "offload_param.path"},
                      fmt::format("zero_optimization.offload_optimizer.path is {}, expected zero_optimization.offload_param.path, which is {}: what sleeps on disk "
@@ -125,7 +130,7 @@ std::vector<Contradiction> validate(const Settings& settings) {
   std::vector<Contradiction> found;
   check_model(settings, found);
   check_schedule(settings, found);
-  check_offload(settings.zero_optimization, found);
+  check_offload(settings, found);
   return found;
 }
 

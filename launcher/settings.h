@@ -110,6 +110,8 @@ struct Settings {
 
   struct ActivationCheckpoint {
     Checkpointing mode = Checkpointing::none;
+    OffloadDevice offload = OffloadDevice::none;  // where what blocks read sleeps until their backward
+    std::optional<std::string> path;              // of nvme: a folder
     bool operator==(const ActivationCheckpoint&) const = default;
   } activation_checkpoint;
 

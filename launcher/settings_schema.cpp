@@ -150,6 +150,9 @@ void add_engine(std::vector<Field>& fields) {
   constexpr int64_t kWeek = 7 * 24 * 3600;
   fields.push_back(field<&Settings::activation_checkpoint, &Checkpoint::mode>("activation_checkpoint", "mode",
                                                                               Choice<Settings::Checkpointing>{{"none", "full"}}));
+  fields.push_back(field<&Settings::activation_checkpoint, &Checkpoint::offload>("activation_checkpoint", "offload",
+                                                                                 Choice<Settings::OffloadDevice>{{"none", "cpu", "nvme"}}));
+  fields.push_back(field<&Settings::activation_checkpoint, &Checkpoint::path>("activation_checkpoint", "path", Maybe{"null", Text{}}));
   fields.push_back(field<zero, &Zero::stage>("zero_optimization", "stage", Integer(0, 3)));
   fields.push_back(field<zero, &Zero::prefetch>("zero_optimization", "prefetch", Integer(0, 64)));
   add_offload<&Zero::offload_param, Zero::OffloadParam>("zero_optimization.offload_param", fields);

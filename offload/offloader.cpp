@@ -8,6 +8,8 @@
 namespace zerorun {
 namespace {
 
+constexpr std::array<Lane, kLaneCount> kLanes{Lane::caller, Lane::up, Lane::down, Lane::update};
+
 const char* name_of(Lane lane) {
   switch (lane) {
     case Lane::caller: return "caller";
@@ -60,25 +62,34 @@ int64_t bytes_of(const std::vector<Extent>& extents) {
 
 }  // namespace
 
-Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : options_(std::move(options)) {
-  const int64_t buffer_bytes = kBuffers * in_store_units(options_.batch_bytes);
-  if (options_.counts_only) {
-    buffers_ = std::make_unique<CountedStore>(buffer_bytes, ledger, Category::host);
-    return;
-  }
-  buffers_ = std::make_unique<HostStore>(buffer_bytes, ledger);
-  for (const Lane lane : {Lane::caller, Lane::up, Lane::down, Lane::update}) {
-    auto& streams = lanes_[static_cast<size_t>(lane)];
-    const std::string name = name_of(lane);
+Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : ledger_(ledger), options_(std::move(options)) {
+  reserve(std::exchange(options_.batch_bytes, 0));
+  if (options_.counts_only) return;
+  for (const Lane lane : kLanes) {
     const int threads = options_.overlaps[static_cast<size_t>(lane)] ? 1 : compute_threads();
-    streams.work = lane == Lane::caller ? std::make_unique<InlineStream>() : options_.make_stream(name, threads);
-    if (options_.batch_bytes == 0) continue;
-    streams.reads = options_.make_stream(name + " reads", 1);
-    streams.writes = options_.make_stream(name + " writes", 1);
+    lanes_[static_cast<size_t>(lane)].work = lane == Lane::caller ? std::make_unique<InlineStream>() : options_.make_stream(name_of(lane), threads);
   }
 }
 
 Offloader::~Offloader() = default;
+
+void Offloader::reserve(int64_t batch_bytes) {
+  batch_bytes = in_store_units(batch_bytes);
+  if (batch_bytes <= options_.batch_bytes) return;
+  for (const auto& free : free_) free.wait();
+  buffers_.reset();
+  if (options_.counts_only) {
+    buffers_ = std::make_unique<CountedStore>(kBuffers * batch_bytes, ledger_, Category::host);
+  } else {
+    buffers_ = std::make_unique<HostStore>(kBuffers * batch_bytes, ledger_);
+    for (const Lane lane : kLanes) {
+      auto& [work, reads, writes] = lanes_[static_cast<size_t>(lane)];
+      if (!reads) reads = options_.make_stream(std::string(name_of(lane)) + " reads", 1);
+      if (!writes) writes = options_.make_stream(std::string(name_of(lane)) + " writes", 1);
+    }
+  }
+  options_.batch_bytes = batch_bytes;
+}
 
 Offloader::Moved Offloader::work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after) {
   if (options_.counts_only || pieces.empty()) return {};

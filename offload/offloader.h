@@ -58,6 +58,9 @@ class Offloader {
   Offloader(const Offloader&) = delete;
   Offloader& operator=(const Offloader&) = delete;
 
+  // Makes the buffers for pieces on disk at least so large. Waits for works that use them.
+  void reserve(int64_t batch_bytes);
+
   // Runs `work` on all pieces, after `after`. Errors of the store and of the work come out of the events, and of every later work's.
   // REQUIRES that the store outlives this, and that no piece is larger than batch_bytes where it is on disk.
   Moved work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after = {});
@@ -71,7 +74,8 @@ class Offloader {
   Moved work_in_place(Store& store, std::vector<Piece> pieces, Stream& stream, const std::string& label, Work work, std::vector<Event> after);
   Moved work_in_batches(Store& store, std::vector<Piece> pieces, Streams& streams, const std::string& label, Work work, std::vector<Event> after);
 
-  const OffloaderOptions options_;
+  MemoryLedger& ledger_;
+  OffloaderOptions options_;
   std::unique_ptr<Store> buffers_;
   std::array<Event, kBuffers> free_;  // of a buffer
   int next_buffer_ = 0;

@@ -92,11 +92,13 @@ bool Engine::accept(const StepResult& result) {
   return finite;
 }
 
-// Forward keeps a tape of {inputs, outputs}, one small graph per unit; backward walks it from the end. Units before the
+// Forward records {inputs, outputs} on a tape, one small graph per unit; backward walks it from the end. Units before the
 // first that has something to train are computed, and that is all.
 double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
   const int first = model_.first_trainable_unit();
-  std::vector<Frame> tape;
+  auto* const frames = sleeping_ ? sleeping_->frames() : nullptr;
+  if (frames) frames->reserve(context);
+  Tape tape(model_.unit_count(), frames);
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
   double loss = 0;
   for (int v = 0; const auto& visit : training_.schedule.visits) {
@@ -104,14 +106,13 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
     const auto span = trace(visit.backward ? "backward of " : "forward of ", model_.unit(visit.unit).name());
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
-      flow = backward(visit.unit, context, std::exchange(tape.back(), {}), std::move(flow));
-      tape.pop_back();
+      flow = backward(visit.unit, context, tape.take(visit.unit), std::move(flow));
     } else if (visit.unit < first) {
       flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     } else {
-      auto& frame = tape.emplace_back(Frame{start_of_graph(flow, /*requires_grad=*/visit.unit > first), {}});
-      flow = forward(visit.unit, context, frame.inputs, keeps_graph(visit.unit));
-      if (keeps_graph(visit.unit)) frame.outputs = flow;
+      const auto& inputs = tape.record(visit.unit, start_of_graph(flow, /*requires_grad=*/visit.unit > first));
+      flow = forward(visit.unit, context, inputs, keeps_graph(visit.unit));
+      tape.computed(visit.unit, keeps_graph(visit.unit) ? flow : Carry());
     }
     if (!visit.backward && visit.unit == model_.unit_count() - 1) {
       loss = value_of(flow[0]);
@@ -166,7 +167,7 @@ Carry Engine::forward(int unit, const StepContext& context, Carry inputs, bool g
 // Without a graph backward computes the unit once more. Not where backward has no weights to do so: such a unit keeps little.
 bool Engine::keeps_graph(int unit) const { return !options_.recompute || !model_.unit(unit).backward_needs_weights(); }
 
-Carry Engine::backward(int unit, const StepContext& context, Frame frame, Carry gradients) {
+Carry Engine::backward(int unit, const StepContext& context, Tape::Frame frame, Carry gradients) {
   if (frame.outputs.empty()) frame.outputs = forward(unit, context, frame.inputs, /*graph=*/true);
   run_graph(std::exchange(frame.outputs, {}), std::move(gradients));
   Carry flow;

@@ -31,6 +31,7 @@
 #include "zero/schedule.h"
 #include "zero/sharding.h"
 #include "zero/sleeping_state.h"
+#include "zero/tape.h"
 #include "zero/upload_plan.h"
 
 namespace zerorun {
@@ -100,10 +101,6 @@ class Engine {
   std::vector<std::string> notes() const { return sleeping_ ? sleeping_->notes() : std::vector<std::string>(); }
 
  private:
-  struct Frame {
-    Carry inputs, outputs;
-  };
-
   // To the other ranks, with the step.
   template <typename... Words>
   void tell(fmt::format_string<Words...> format, Words&&... words) {
@@ -127,7 +124,7 @@ class Engine {
   void finish(const Visit& visit, MicroBatchPlace place);
   Carry forward(int unit, const StepContext& context, Carry inputs, bool graph);
   bool keeps_graph(int unit) const;
-  Carry backward(int unit, const StepContext& context, Frame frame, Carry gradients);
+  Carry backward(int unit, const StepContext& context, Tape::Frame frame, Carry gradients);
   double run_passes(const StepContext& context, MicroBatchPlace place);
   Carry run_forward(const StepContext& context);
   bool accept(const StepResult& result);

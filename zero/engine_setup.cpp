@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/error.h"
 #include "core/memory.h"
 #include "zero/engine.h"
 
@@ -36,6 +37,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   }
   const auto& [sharding, precision] = std::pair(options_.sharding, options_.precision);
   const bool is_meta = options_.device == at::kMeta, inference = options_.inference;
+  ZR_CHECK(!options_.offload.activations.sleeps() || options_.recompute, "activations that sleep are not recomputed");
   if (options_.offload.any()) {
     sleeping_ = std::make_unique<SleepingState>(model, ledger,
                                                 SleepingStateOptions{.offload = options_.offload,

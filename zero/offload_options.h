@@ -22,9 +22,12 @@ struct SleepingPlace {
 // On the host, or on disk.
 std::unique_ptr<Store> open_store(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger);
 
+using MakeStore = std::function<std::unique_ptr<Store>(const SleepingPlace&, int64_t, MemoryLedger&)>;
+
 struct OffloadOptions {
   SleepingPlace parameters = {};  // REQUIRES sharded parameters
   SleepingPlace optimizer = {};   // states, masters, and gradients once they are summed. Not on another disk than the parameters
+  SleepingPlace activations = {};  // what units read in forward. REQUIRES recompute: else their graphs hold more than that
   int buffer_count = 2;           // upload slots: slices of parameters that are on the device at a time, where moves overlap
   double ratio = 1;               // of the optimizer that sleeps, by elements; what stays is that of the last units
 
@@ -32,10 +35,10 @@ struct OffloadOptions {
   int64_t disk_batch_bytes = 18 << 20;  // on their way to or from a disk at a time, for each of Offloader::kBuffers buffers
 
   // What stores and streams there are; tests put others in between.
-  std::function<std::unique_ptr<Store>(const SleepingPlace&, int64_t, MemoryLedger&)> make_store = open_store;
+  MakeStore make_store = open_store;
   MakeStream make_stream = make_thread_stream;
 
-  bool any() const { return parameters.sleeps() || optimizer.sleeps(); }
+  bool any() const { return parameters.sleeps() || optimizer.sleeps() || activations.sleeps(); }
 };
 
 }  // namespace zerorun

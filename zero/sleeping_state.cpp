@@ -94,10 +94,23 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
     space->store = options.counts_only ? std::make_unique<CountedStore>(space->bytes, ledger, disk ? Category::disk : Category::host)
                                        : options.offload.make_store(space->place, space->bytes, ledger);
   }
-  const bool fetches_overlap = weights_place.sleeps() ? weights_place.overlaps : state_place.overlaps;
-  const bool sends_overlap = state_place.sleeps() ? state_place.overlaps : weights_place.overlaps;
+  const auto overlaps = [](std::initializer_list<SleepingPlace> places) {
+    const auto first = std::ranges::find_if(places, &SleepingPlace::sleeps);
+    return first == places.end() || first->overlaps;
+  };
+  auto frames_place = options.offload.activations;
+  const bool fetches_overlap = overlaps({weights_place, state_place, frames_place}), sends_overlap = overlaps({state_place, weights_place, frames_place});
   moves.overlaps = {false, fetches_overlap, sends_overlap, state_place.overlaps};
   offloader_ = std::make_unique<Offloader>(ledger, moves);
+  if (frames_place.sleeps() && !options.inference) {
+    frames_place.overlaps = fetches_overlap && sends_overlap;
+    frames_ = std::make_unique<SleepingFrames>(model, ledger, *offloader_,
+                                               SleepingFramesOptions{.place = frames_place,
+                                                                     .dtype = options.precision.parameters,
+                                                                     .make_store = options.offload.make_store,
+                                                                     .disk_batch_bytes = options.offload.disk_batch_bytes,
+                                                                     .counts_only = options.counts_only});
+  }
   for (size_t g = 0; g < planned.size(); ++g) {
     if (!planned[g]) {
       groups_.push_back(nullptr);
@@ -119,6 +132,7 @@ std::vector<std::string> SleepingState::notes() const {
   for (const auto& space : spaces_) {
     if (!space->store->note().empty()) notes.push_back(space->store->note());
   }
+  if (frames_ && !frames_->note().empty()) notes.push_back(frames_->note());
   return notes;
 }
 

@@ -9,6 +9,7 @@
 #include "zero/group_layout.h"
 #include "zero/offload_options.h"
 #include "zero/sharding.h"
+#include "zero/sleeping_frames.h"
 #include "zero/sleeping_group.h"
 
 namespace zerorun {
@@ -33,9 +34,11 @@ class SleepingState {
   SleepingState& operator=(const SleepingState&) = delete;
 
   // Null where nothing of the group sleeps.
+  SleepingGroup* group(size_t group) { return groups_[group].get(); }
+  // Null where activations do not.
+  SleepingFrames* frames() { return frames_.get(); }
   // Of the stores, for the user to see.
   std::vector<std::string> notes() const;
-  SleepingGroup* group(size_t group) { return groups_[group].get(); }
 
  private:
   struct Space;
@@ -43,6 +46,7 @@ class SleepingState {
 
   std::vector<std::unique_ptr<Space>> spaces_;
   std::vector<std::unique_ptr<SleepingGroup>> groups_;
+  std::unique_ptr<SleepingFrames> frames_;
   std::unique_ptr<Offloader> offloader_;  // the last, so that nothing moves any more when the rest goes
 };
 

@@ -23,7 +23,9 @@ LIMIT = 400 << 20  # bytes of data, beside what the program takes before it has 
 
 
 def on_disk(path="asleep"):
-    return tuple(word for section in (PARAM, OPTIMIZER) for key, value in (("device", "nvme"), ("path", path)) for word in ("--set", f"{section}.{key}={value}"))
+    places = {f"{section}.{key}": value for section in (PARAM, OPTIMIZER) for key, value in (("device", "nvme"), ("path", path))}
+    places |= {"activation_checkpoint.mode": "full", "activation_checkpoint.offload": "nvme", "activation_checkpoint.path": path}
+    return tuple(word for key, value in places.items() for word in ("--set", f"{key}={value}"))
 
 
 class Offload(Program):
@@ -84,7 +86,8 @@ class Offload(Program):
         lanes = {event["tid"]: event["args"]["name"] for event in events if event["ph"] == "M"}
         spans = {(lanes[event["tid"]], event["name"]) for event in events if event["ph"] == "X"}
         for span in (("compute", "forward of blocks.0"), ("compute", "backward of blocks.1"), ("up", "fetch blocks.0"), ("up reads", "fetch blocks.0"),
-                     ("down", "gradient of blocks.1"), ("down writes", "gradient of blocks.1"), ("update", "update blocks.0"), ("update writes", "update blocks.0")):
+                     ("down", "gradient of blocks.1"), ("down writes", "gradient of blocks.1"), ("update", "update blocks.0"), ("down", "send frame of blocks.0"), ("up", "fetch frame of blocks.0"),
+                     ("update writes", "update blocks.0")):
             self.assertIn(span, spans)
         self.assertEqual(sum(event["name"] == "update" and event["ph"] == "X" for event in events), 2, "of two steps")
         for event in events:

@@ -49,7 +49,7 @@ training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, ma
 optimizer: {name: SGD, lr: 0.5, betas: [0.8, 0.99], eps: 1e-7, weight_decay: 0, momentum: 0.5}
 precision: {param_dtype: fp16, reduce_dtype: bf16,
             fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
-activation_checkpoint: {mode: full}
+activation_checkpoint: {mode: full, offload: nvme, path: /c}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
                     offload_optimizer: {device: nvme, path: /a/b, overlap: false, ratio: 0.5}}
@@ -79,7 +79,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.precision.param_dtype, Settings::ParamDtype::fp16);
   EXPECT_EQ(settings.precision.fp16.initial_scale_power, 12);
   EXPECT_EQ(settings.precision.fp16.min_loss_scale, 0.5);
-  EXPECT_EQ(settings.activation_checkpoint.mode, Settings::Checkpointing::full);
+  EXPECT_EQ(settings.activation_checkpoint, (Settings::ActivationCheckpoint{Settings::Checkpointing::full, Settings::OffloadDevice::nvme, "/c"}));
   EXPECT_EQ(settings.data.train, (std::vector<std::string>{"a.txt", "b/*.txt"}));
   EXPECT_EQ(std::get<double>(settings.data.validation), 0.1);
   EXPECT_EQ(settings.data.format, Settings::Format::tokens_uint16);
@@ -116,6 +116,9 @@ TEST(Settings, WhatCannotBeOffloadedIsAContradiction) {
   EXPECT_THAT(complaint({{section + "offload_param.device", "nvme"}, {section + "offload_param.path", "/a"},
                          {section + "offload_optimizer.device", "nvme"}, {section + "offload_optimizer.path", "/b"}}),
               testing::HasSubstr("offload_optimizer.path is /b, expected zero_optimization.offload_param.path, which is /a"));
+  EXPECT_THAT(complaint({{"activation_checkpoint.offload", "cpu"}}), testing::HasSubstr("activation_checkpoint.offload needs activation_checkpoint.mode full, which is none"));
+  EXPECT_THAT(complaint({{"activation_checkpoint.mode", "full"}, {"activation_checkpoint.offload", "nvme"}}),
+              testing::HasSubstr("missing key activation_checkpoint.path: a folder on the disk to offload to"));
   EXPECT_EQ(read(kSmall, {{section + "offload_param.device", "cpu"}}).zero_optimization.offload_param.device, Settings::OffloadDevice::cpu);
 }
 

@@ -36,7 +36,8 @@ std::string name_of_offload(const OffloadOptions& offload) {
     if (!place.sleeps()) return std::string();
     return fmt::format("{}On{}{}", what, place.device == SleepingPlace::Device::disk ? "Disk" : "Host", place.overlaps ? "" : "Blocked");
   };
-  return name("Parameters", offload.parameters) + name("Optimizer", offload.optimizer) + (offload.ratio < 1 ? "Half" : "");
+  return name("Parameters", offload.parameters) + name("Optimizer", offload.optimizer) + (offload.ratio < 1 ? "Half" : "") +
+         name("Activations", offload.activations);
 }
 
 Gpt2Config config_of(const Case& c) {

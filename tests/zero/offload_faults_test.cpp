@@ -33,18 +33,20 @@ struct Fault {
   const char* stream;  // whose tasks forget
   const char* label;
   bool on_disk = false;
-  bool only_parameters = false;  // sleep
+  enum Sleeping { parameters, states_too, activations } sleeping = states_too;
 };
 
 constexpr Fault kFaults[] = {
     {"AFetchThatDoesNotWaitForItsUpdate", "up", "fetch"},
     {"AnUpdateThatDoesNotWaitForItsGradient", "update", "update"},
-    {"AFetchIntoASlotThatHasNotBeenTakenBack", "up", "fetch", false, true},
+    {"AFetchIntoASlotThatHasNotBeenTakenBack", "up", "fetch", false, Fault::parameters},
     {"AnUpdateThatDoesNotWaitForItsRead", "update", "update", true},
     {"AReadIntoABufferThatIsInUse", "update reads", "update", true},
     {"AWriteBeforeTheUpdate", "update writes", "update", true},
     {"AFetchThatIsCopiedBeforeItIsRead", "up", "fetch", true},
     {"AnExportThatDoesNotFlush", "caller reads", "reading", true},
+    {"AFrameThatIsReadBeforeItHasBeenWritten", "up reads", "fetch frame", true, Fault::activations},
+    {"AFrameThatIsWrittenBeforeItIsThere", "down writes", "send frame", true, Fault::activations},
 };
 
 void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name; }
@@ -63,8 +65,13 @@ TrainingResult train_on_virtual_streams(const Fault& fault, uint64_t seed, bool 
   VirtualClock clock([](const std::string&, const Task& task) { return 1.0 + static_cast<double>(task.bytes % 7); }, seed);
   auto test = tiny();
   const SleepingPlace place{fault.on_disk ? Device::disk : Device::host, std::filesystem::current_path().string()};
-  test.offload.parameters = place;
-  if (!fault.only_parameters) test.offload.optimizer = place;
+  if (fault.sleeping == Fault::activations) {
+    test.offload.activations = place;
+    test.recompute = true;
+  } else {
+    test.offload.parameters = place;
+    if (fault.sleeping == Fault::states_too) test.offload.optimizer = place;
+  }
   test.offload.disk_stripe = 2048;
   test.offload.disk_batch_bytes = 100'000;
   test.offload.make_stream = [&](const std::string& name, int) -> std::unique_ptr<Stream> {

@@ -31,6 +31,12 @@ std::vector<Case> offloaded_cases() {
             if (n % 5 == 4) c.offload.ratio = 0.5;
             c.offload.buffer_count = 2 + n % 2;
             cases.push_back(c);
+            if (!c.recompute) continue;
+            c.offload.activations = place;
+            cases.push_back(c);
+            if (stage == 3) continue;
+            c.offload.optimizer = {};
+            cases.push_back(c);
           }
         }
       }
@@ -65,6 +71,29 @@ TEST(OffloadedMemoryTruth, WithEverythingOffloadedTheDeviceHoldsSlotsAndTheHostT
     for (const auto& group : model.groups()) largest = std::max(largest, GroupLayout(group, 1).padded_count());
     EXPECT_LE(memory.peak_of(Category::gathered), 2 * largest * precision.parameter_bytes()) << "two slots";
     EXPECT_LE(memory.peak_of(Category::communication), 2 * largest * 4 + (2 << 20)) << "a gradient that is made, one on its way, and scratch";
+  }
+}
+
+int64_t peak_with_layers(int64_t layers, const SleepingPlace& place, Category category) {
+  const Model model = make_llama({.vocab_size = 64, .hidden_size = 64, .num_hidden_layers = layers, .num_attention_heads = 2, .num_key_value_heads = 2,
+                                  .intermediate_size = 128, .max_position_embeddings = 256});
+  DryRunOptions options;
+  options.engine.sharding = Sharding::of_stage(3);
+  options.engine.recompute = true;
+  options.engine.offload.activations = place;
+  options.workload = {4, 256, 1, 0, 0};
+  return dry_run(model, *make_adamw({}), options).memory.peak_of(category);
+}
+
+TEST(OffloadedMemoryTruth, WithActivationsAsleepTheDeviceHoldsThoseOfOneUnitWhateverTheDepth) {
+  using Device = SleepingPlace::Device;
+  constexpr int64_t kFrame = 4 * 256 * 64 * 4;
+  EXPECT_EQ(peak_with_layers(16, {}, Category::activations) - peak_with_layers(8, {}, Category::activations), 8 * kFrame);
+  for (const bool overlaps : {false, true}) {
+    const SleepingPlace host{Device::host, "", overlaps};
+    EXPECT_EQ(peak_with_layers(16, host, Category::activations), peak_with_layers(8, host, Category::activations));
+    EXPECT_EQ(peak_with_layers(16, host, Category::host), (overlaps ? 15 : 16) * kFrame);
+    EXPECT_EQ(peak_with_layers(16, {Device::disk, "", overlaps}, Category::disk), (overlaps ? 15 : 16) * kFrame);
   }
 }
 

@@ -13,10 +13,12 @@ namespace {
 using Device = SleepingPlace::Device;
 
 enum Factor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kFactors };
-constexpr int kValues[kFactors] = {5, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2};
-enum What { parameters, optimizer, both, half_of_the_optimizer, apart };
+constexpr int kValues[kFactors] = {7, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2};
+enum What { parameters, optimizer, both, half_of_the_optimizer, apart, activations, all };
 
-bool is_allowed(const Choice& c) { return c[kStage] == 3 || c[kWhat] == optimizer || c[kWhat] == half_of_the_optimizer; }
+bool parameters_sleep(const Choice& c) { return c[kWhat] == parameters || c[kWhat] == both || c[kWhat] == apart || c[kWhat] == all; }
+bool activations_sleep(const Choice& c) { return c[kWhat] == activations || c[kWhat] == all; }
+bool is_allowed(const Choice& c) { return (c[kStage] == 3 || !parameters_sleep(c)) && (c[kRecompute] != 0 || !activations_sleep(c)); }
 
 std::vector<Choice> choices() {
   const auto all = all_choices({std::begin(kValues), std::end(kValues)}, is_allowed);
@@ -27,8 +29,9 @@ std::vector<Choice> choices() {
 OffloadOptions offload_of(const Choice& c) {
   const SleepingPlace place{c[kDevice] ? Device::disk : Device::host, std::filesystem::current_path().string(), c[kOverlap] != 0};
   OffloadOptions offload;
-  if (c[kWhat] != optimizer && c[kWhat] != half_of_the_optimizer) offload.parameters = place;
-  if (c[kWhat] != parameters) offload.optimizer = place;
+  if (parameters_sleep(c)) offload.parameters = place;
+  if (c[kWhat] != parameters && c[kWhat] != activations) offload.optimizer = place;
+  if (activations_sleep(c)) offload.activations = place;
   if (c[kWhat] == apart) offload.optimizer.device = c[kDevice] ? Device::host : Device::disk;
   if (c[kWhat] == half_of_the_optimizer) offload.ratio = 0.5;
   offload.buffer_count = 2 + c[kBuffers];
@@ -57,7 +60,7 @@ TrainingCase case_of(const Choice& c) {
 std::string name_of(const ::testing::TestParamInfo<Choice>& info) {
   const auto& c = info.param;
   const auto one_of = [&](Factor factor, std::initializer_list<const char*> names) { return std::string(names.begin()[c[factor]]); };
-  return one_of(kWhat, {"Parameters", "Optimizer", "Both", "HalfOfTheOptimizer", "Apart"}) + one_of(kDevice, {"Host", "Disk"}) +
+  return one_of(kWhat, {"Parameters", "Optimizer", "Both", "HalfOfTheOptimizer", "Apart", "Activations", "All"}) + one_of(kDevice, {"Host", "Disk"}) +
          one_of(kOverlap, {"Blocked", "Overlapped"}) + one_of(kBuffers, {"TwoSlots", "ThreeSlots"}) + one_of(kModel, {"Gpt2", "Llama"}) +
          fmt::format("Stage{}Ranks{}", c[kStage], c[kRanks] + 1) + one_of(kMicroBatches, {"", "MicroBatches"}) + one_of(kRecompute, {"", "Recompute"}) +
          one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"});
