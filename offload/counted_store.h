@@ -16,6 +16,7 @@ class CountedStore final : public Store {
   CountedStore& operator=(const CountedStore&) = delete;
 
   int64_t bytes() const override { return bytes_; }
+  bool is_memory() const override { return category_ == Category::host; }
   std::byte* data() override { return nullptr; }
   void read(Extents) override { fail(ErrorKind::bug, "a store that only counts is read"); }
   void write(Extents) override { fail(ErrorKind::bug, "a store that only counts is written to"); }

@@ -26,6 +26,7 @@ class DiskStore : public Store {
 
   int64_t bytes() const override { return bytes_; }
   std::string note() const override { return note_.empty() ? "" : "offload path " + folder_ + ": " + note_; }
+  bool is_memory() const override { return false; }
   std::byte* data() override { return nullptr; }
   using Store::read, Store::write;
   void read(Extents to) override;

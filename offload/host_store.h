@@ -15,6 +15,7 @@ class HostStore : public Store {
   HostStore& operator=(const HostStore&) = delete;
 
   int64_t bytes() const override { return bytes_; }
+  bool is_memory() const override { return true; }
   std::byte* data() override { return data_; }
   using Store::read, Store::write;
   void read(Extents to) override;

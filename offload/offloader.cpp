@@ -92,12 +92,23 @@ void Offloader::reserve(int64_t batch_bytes) {
 }
 
 Offloader::Moved Offloader::work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after) {
+  if (traffic_) count(store, pieces, lane);
   if (options_.counts_only || pieces.empty()) return {};
   auto& streams = lanes_[static_cast<size_t>(lane)];
-  const Moved moved = store.data() ? work_in_place(store, std::move(pieces), *streams.work, label, std::move(work), std::move(after))
+  const Moved moved = store.is_memory() ? work_in_place(store, std::move(pieces), *streams.work, label, std::move(work), std::move(after))
                                    : work_in_batches(store, std::move(pieces), streams, label, std::move(work), std::move(after));
   if (!options_.overlaps[static_cast<size_t>(lane)]) moved.stored.wait();
   return moved;
+}
+
+void Offloader::count(const Store& store, std::span<const Piece> pieces, Lane lane) const {
+  for (const auto& piece : pieces) {
+    if (lane == Lane::up) traffic_->up += piece.bytes;
+    if (lane == Lane::down) traffic_->down += piece.bytes;
+    if (store.is_memory()) continue;
+    traffic_->disk_read += piece.needed.end - piece.needed.begin;
+    traffic_->disk_written += piece.changed.end - piece.changed.begin;
+  }
 }
 
 Offloader::Moved Offloader::work_in_place(Store& store, std::vector<Piece> pieces, Stream& stream, const std::string& label, Work work,

@@ -36,6 +36,12 @@ inline constexpr int kLaneCount = 4;
 using MakeStream = std::function<std::unique_ptr<Stream>(const std::string& name, int threads)>;
 inline std::unique_ptr<Stream> make_thread_stream(const std::string&, int threads) { return std::make_unique<ThreadStream>(threads); }
 
+// What works had to do, in bytes: of their pieces, and of what was read and written for those on disk.
+struct OffloadTraffic {
+  int64_t up = 0, down = 0, disk_read = 0, disk_written = 0;
+  bool operator==(const OffloadTraffic&) const = default;
+};
+
 struct OffloaderOptions {
   MakeStream make_stream = make_thread_stream;
   std::array<bool, kLaneCount> overlaps = {false, true, true, true};  // false: who asks waits for the end
@@ -58,6 +64,9 @@ class Offloader {
   Offloader(const Offloader&) = delete;
   Offloader& operator=(const Offloader&) = delete;
 
+  // What is asked for from now on is counted in `traffic`, which must stay; null: nowhere. Counts in a run that computes nothing, too.
+  void count_in(OffloadTraffic* traffic) { traffic_ = traffic; }
+
   // Makes the buffers for pieces on disk at least so large. Waits for works that use them.
   void reserve(int64_t batch_bytes);
 
@@ -74,8 +83,11 @@ class Offloader {
   Moved work_in_place(Store& store, std::vector<Piece> pieces, Stream& stream, const std::string& label, Work work, std::vector<Event> after);
   Moved work_in_batches(Store& store, std::vector<Piece> pieces, Streams& streams, const std::string& label, Work work, std::vector<Event> after);
 
+  void count(const Store& store, std::span<const Piece> pieces, Lane lane) const;
+
   MemoryLedger& ledger_;
   OffloaderOptions options_;
+  OffloadTraffic* traffic_ = nullptr;
   std::unique_ptr<Store> buffers_;
   std::array<Event, kBuffers> free_;  // of a buffer
   int next_buffer_ = 0;

@@ -27,7 +27,9 @@ class Store {
   virtual int64_t bytes() const = 0;
   // What it has to do without, for the user to see; empty where nothing.
   virtual std::string note() const { return ""; }
-  // The bytes themselves, where they are memory; null where they must be read to be seen.
+  // Whether its bytes can be worked on where they are; else they must be read to be seen.
+  virtual bool is_memory() const = 0;
+  // The bytes themselves, where they are memory; else null.
   virtual std::byte* data() = 0;
 
   // Move all extents, as many at a time as the store can; block until done. REQUIRES each within bytes(); offset, size and address multiples

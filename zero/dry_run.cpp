@@ -58,11 +58,14 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
     body();
     return traffic += communicator.traffic();
   };
+  const auto train_step = [&] {
+    const MemoryScope scope(ledger, Category::activations);
+    const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
+    engine.train_step(batches, 0);
+  };
   if (workload.steps > 0) {
     prediction.traffic += traffic_of([&] {
-      const MemoryScope scope(ledger, Category::activations);
-      const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
-      engine.train_step(batches, 0);
+      train_step();
       engine.flush();  // every step's updates are published once, whenever that is
     }) * workload.steps;
   }
@@ -75,6 +78,11 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
   const auto to_the_end = ledger.usage();
   prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
+  if (workload.steps > 0) {  // the last, as it counts in nothing else. Two, since an update may be part of the next step
+    train_step();
+    train_step();
+    prediction.step = engine.last_step();
+  }
   return prediction;
 }
 

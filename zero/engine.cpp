@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/flops.h"
 #include "zero/control.h"
 #include "zero/gradient_norm.h"
 
@@ -59,6 +60,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
            options_.micro_batches);
   told_step_ = steps_ + 1;
+  work_ = {};
   const int64_t tokens = total_targets(communicator_, micro_batches);
   const double per_token = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1)), scale = scaler_.scale();
 
@@ -77,6 +79,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   StepResult result{sums.loss * per_token, std::sqrt(sums.squared_norm) / scale, tokens, scale};
   result.skipped = !accept(result);
   if (!result.skipped) update(lr, clip_factor(result.gradient_norm, options_.max_norm) / scale);
+  count_moves(nullptr);
   return result;
 }
 
@@ -102,7 +105,10 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
   double loss = 0;
   for (int v = 0; const auto& visit : training_.schedule.visits) {
+    auto& work = visit.backward ? work_.backward : work_.forward;
+    count_moves(&work);
     prepare(training_, v++, place);
+    const FlopScope flops(work.flops);
     const auto span = trace(visit.backward ? "backward of " : "forward of ", model_.unit(visit.unit).name());
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
@@ -190,9 +196,11 @@ void Engine::update(double lr, double gradient_scale) {
   tell("update");
   const auto span = trace("update");
   const UpdateArguments arguments{++updates_, lr, gradient_scale};
+  count_moves(&work_.forward);  // what is asked for here runs beside the next forward
   std::vector<Work> publishing;
   for (auto& group : groups_) {
     group->update(optimizer_, arguments);
+    (group->updates_beside() ? work_.forward.updated : work_.updated) += group->updated_count();
     publishing.push_back(group->publish());
   }
   for (auto& work : publishing) work.wait();

@@ -31,6 +31,7 @@
 #include "zero/schedule.h"
 #include "zero/sharding.h"
 #include "zero/sleeping_state.h"
+#include "zero/step_work.h"
 #include "zero/tape.h"
 #include "zero/upload_plan.h"
 
@@ -97,6 +98,8 @@ class Engine {
 
   // Elements that hold no parameter, in whole groups.
   int64_t padding() const;
+  // Of the last training step.
+  const StepWork& last_step() const { return work_; }
   // What its stores have to do without, for the user to see.
   std::vector<std::string> notes() const { return sleeping_ ? sleeping_->notes() : std::vector<std::string>(); }
 
@@ -128,6 +131,10 @@ class Engine {
   double run_passes(const StepContext& context, MicroBatchPlace place);
   Carry run_forward(const StepContext& context);
   bool accept(const StepResult& result);
+  // What is asked to move from now on; null: nothing is counted.
+  void count_moves(PhaseWork* phase) {
+    if (sleeping_) sleeping_->count_in(phase ? &phase->moves : nullptr);
+  }
   void update(double lr, double gradient_scale);
 
   const Model& model_;
@@ -142,6 +149,7 @@ class Engine {
   std::vector<Work> reduces_;  // in flight
   Event written_back_;         // the last slice that was updated in its upload slot
   LossScaler scaler_;
+  StepWork work_;
   double gradient_scale_ = 1;  // of the gradients that the last step left
   int64_t steps_ = 0;          // trained
   int64_t told_step_ = 0;      // under way

@@ -61,6 +61,9 @@ class ParamGroup {
   const ParameterGroup& declaration() const { return declaration_; }
   const GroupLayout& layout() const { return layout_; }
   bool trainable() const { return declaration_.trainable && !options_.inference; }
+  // Elements that this rank updates, and whether that is beside the computation.
+  int64_t updated_count() const { return !trainable() ? 0 : options_.sharding.optimizer ? layout_.slice_count() : layout_.padded_count(); }
+  bool updates_beside() const { return state_sleeps(); }
   // Of the slot that gather() needs: nothing where slices lie side by side in memory that ranks share.
   // Nor on one rank where the slice, which is the whole, is uploaded to a slot of its own.
   int64_t gather_slot_bytes() const { return shares_slices() || (weights_sleep() && communicator_.size() == 1) ? 0 : flat_bytes(); }

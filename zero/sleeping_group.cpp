@@ -127,8 +127,9 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
     pieces[static_cast<size_t>(s)].needed = stripes.range(s, master, stripes.parts());
     pieces[static_cast<size_t>(s)].changed = stripes.range(s, 0, gradient);
   }
-  Span weights_apart;  // where they are memory, they are written on the way
-  if (layout_.weights && weights_.store->data()) weights_apart = {weights_.store->data() + weights_.offset, parts_.count, parts_.precision.parameters};
+  const bool beside = layout_.weights && weights_.store->is_memory();  // weights apart are written on the way, where they are memory
+  Span weights_apart;
+  if (beside) weights_apart = {weights_.store->data() + weights_.offset, parts_.count, parts_.precision.parameters};
   const auto work = by_stripe([this, &stripes, &optimizer, arguments, decay_count, master, gradient, weights_apart](int64_t s, std::byte* piece) {
     const auto fp32 = [&](int part) { return static_cast<float*>(part_of(piece, stripes, s, part, at::kFloat).data); };
     FlatSlice slice;
@@ -142,7 +143,7 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
     if (weights_apart.data) convert({slice.parameter, slice.count, at::kFloat}, weights_apart.part(stripes.begin(s), slice.count));
   });
   stored_ = offloader_.work_on(*state_.store, std::move(pieces), Lane::update, label("update"), work, {stored_}).stored;
-  if (layout_.weights && !weights_apart.data) copy_weights_to_disk();
+  if (layout_.weights && !beside) copy_weights_to_disk();
 }
 
 // REQUIRES that masters are in memory.

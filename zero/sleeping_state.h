@@ -37,6 +37,8 @@ class SleepingState {
   SleepingGroup* group(size_t group) { return groups_[group].get(); }
   // Null where activations do not.
   SleepingFrames* frames() { return frames_.get(); }
+  // As Offloader::count_in.
+  void count_in(OffloadTraffic* traffic) { offloader_->count_in(traffic); }
   // Of the stores, for the user to see.
   std::vector<std::string> notes() const;
 

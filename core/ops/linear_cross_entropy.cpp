@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/flops.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/matrix_product.h"
@@ -106,6 +107,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (dx.defined()) multiply(dx.narrow(0, begin, count), logits, weight);
       if (dweight.defined()) std::exchange(is_first, false) ? multiply(dweight, logits.t(), part) : add_product(dweight, logits.t(), part);
     }
+    const int64_t products = 1 + dx.defined() + dweight.defined();
+    if (x.is_meta()) FlopScope::add(products * 2 * std::max<int64_t>(rows - chunk_rows, 0) * vocabulary * x.size(1));
     if (training) context->save_for_backward({dx, has_slot(weight) ? at::Tensor() : dweight});
     return sum;
   }

@@ -89,10 +89,10 @@ DryRunOptions options_of(const Case& c) {
   return options;
 }
 
-MemoryUsage measure(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes) {
+MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes) {
   const auto options = options_of(c);
   const auto& workload = options.workload;
-  MemoryUsage measured;
+  MeasuredRun measured;
   const auto run = c.on_one_host ? test::run_ranks_on_host : run_ranks;
   run(c.ranks, [&](Communicator& inner) {
     set_compute_threads(c.threads);
@@ -105,8 +105,9 @@ MemoryUsage measure(const Case& c, const Model& model, const Optimizer& optimize
       engine.train_step(micro_batches(batches, step, c.micro_batches, workload.micro_batch_size, inner.rank(), c.ranks), 1e-3);
       if (leaked_bytes) leak.push_back(at::empty({leaked_bytes}, at::kByte));
     }
+    const StepWork step = engine.last_step();
     evaluate_split(engine, inner, batches, workload.micro_batch_size, 0, ledger);
-    if (inner.rank() == rank) measured = ledger.usage();
+    if (inner.rank() == rank) measured = {ledger.usage(), step};
   });
   return measured;
 }
@@ -117,7 +118,8 @@ void expect_exact_prediction(const Case& c) {
   auto options = options_of(c);
   options.rank = c.ranks - 1;
   const auto predicted = dry_run(model, *optimizer, options);
-  const auto measured = measure(c, model, *optimizer, options.rank);
+  const auto [measured, step] = measure(c, model, *optimizer, options.rank);
+  EXPECT_EQ(predicted.step, step);
   for (int category = 0; category < kCategoryCount; ++category) {
     EXPECT_EQ(predicted.memory.peak[category], measured.peak[category]) << name_of(static_cast<Category>(category));
   }

@@ -29,9 +29,13 @@ Model model_of(const Case& c);
 DryRunOptions options_of(const Case& c);
 
 // Of rank `rank`, in a run of the same workload. So many bytes are lost in each step.
-MemoryUsage measure(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes = 0);
+struct MeasuredRun {
+  MemoryUsage memory;
+  StepWork step;  // the last
+};
+MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes = 0);
 
-// Of the last rank, every category and the totals; nothing in the process is without a scope.
+// Of the last rank, every category, the totals, and what a step has to do; nothing in the process is without a scope.
 void expect_exact_prediction(const Case& c);
 
 }  // namespace zerorun::testing

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/flops.h"
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/tile_packing.h"
@@ -100,6 +101,7 @@ class TiledProduct {
 }  // namespace
 
 void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  FlopScope::add(2 * out.numel() * a.size(1));
   auto to = out;
   if (is_reduced(out.scalar_type())) {
     TiledProduct(out, a, b).run(out, a, b, bias, /*add=*/false);
@@ -111,6 +113,7 @@ void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, c
 }
 
 void add_product(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
+  FlopScope::add(2 * sum.numel() * a.size(1));
   auto to = sum;
   if (is_reduced(sum.scalar_type())) {
     TiledProduct(sum, a, b).run(sum, a, b, {}, /*add=*/true);
