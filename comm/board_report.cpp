@@ -1,23 +1,13 @@
 #include "comm/board_report.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <map>
 
 #include "comm/process_watch.h"
 #include "comm/rank_words.h"
+#include "core/host_name.h"
 
 namespace zerorun {
-namespace {
-
-std::string host_name() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  return name;
-}
-
-}  // namespace
 
 std::string describe_ranks(const Board& board, int first_rank, const std::vector<int>& others, const char* are) {
   std::string text;

@@ -17,6 +17,7 @@
 #include "comm/rank_words.h"
 #include "comm/watchdog.h"
 #include "core/error.h"
+#include "core/host_name.h"
 
 namespace zerorun {
 namespace {
@@ -37,10 +38,8 @@ std::string timeout_message(double seconds, const JobFolder& folder) {
 void remove_what_jobs_left() {
   const char* local_rank = std::getenv("OMPI_COMM_WORLD_LOCAL_RANK");
   if (local_rank && std::string_view(local_rank) != "0") return;
-  char host[256] = {};
-  gethostname(host, sizeof host - 1);
   const char* sessions = std::getenv("OMPI_MCA_orte_top_session_dir");
-  remove_leftovers(sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host, getuid()));
+  remove_leftovers(sessions ? sessions : fmt::format("/tmp/ompi.{}.{}", host_name(), getuid()));
 }
 
 // Where files that processes map are well kept: on a disk, or in memory, of this host.

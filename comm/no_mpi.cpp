@@ -1,6 +1,5 @@
 // In place of the MPI backend where zerorun is built without MPI: the same classes for a world of one, on ThreadWorld(1).
 #include <ATen/core/Tensor.h>
-#include <unistd.h>
 
 #include <cstdlib>
 
@@ -10,6 +9,7 @@
 #include "comm/mpi_session.h"
 #include "comm/thread_communicator.h"
 #include "core/error.h"
+#include "core/host_name.h"
 
 namespace zerorun {
 namespace {
@@ -52,11 +52,7 @@ bool MpiSession::claim_to_speak() { return true; }
 
 void MpiSession::abort(int exit_code) { std::_Exit(exit_code); }
 
-void MpiSession::find_neighbours() {
-  char name[256] = {};
-  gethostname(name, sizeof name - 1);
-  host_ = name;
-}
+void MpiSession::find_neighbours() { host_ = host_name(); }
 
 std::string mpi_library() { return ""; }
 

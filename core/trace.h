@@ -2,6 +2,7 @@
 #pragma once
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -20,6 +21,13 @@ class Trace {
   void stop();
   // `bytes` that it moved; 0 where it moves none.
   void add(const std::string& lane, const std::string& name, Clock::time_point begin, Clock::time_point end, int64_t bytes = 0);
+  // Of the spans that `wanted` picks by lane and name: the time during which one of them runs at least, and what they moved.
+  struct Total {
+    double seconds = 0;
+    int64_t bytes = 0;
+  };
+  using Wanted = std::function<bool(const std::string& lane, const std::string& name)>;
+  Total total(const Wanted& wanted) const;
   // Chrome's trace events: a lane is a thread of process `rank`; microseconds from the start.
   std::string json(int rank) const;
 

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/nearest_name.h"
+#include "launcher/overrides.h"
 #include "launcher/usage.h"
 
 namespace zerorun {
@@ -24,12 +25,6 @@ po::variables_map parse(int argc, const char* const* argv) {
   po::positional_options_description positional;
   positional.add("words", -1);
   return parse_options(argc, argv, options, positional);
-}
-
-Override parse_override(const std::string& text) {
-  const size_t equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) fail_usage("--set {}: expected KEY=VALUE, such as training.steps=5", text);
-  return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
 struct NamedCommand {
@@ -63,7 +58,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
                fmt::join(command_names(), ", "));
   }
   if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
-  if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, or zerorun bench rates");
+  if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, zerorun bench offload FILE or zerorun bench rates");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
@@ -104,9 +99,13 @@ CommandLine parse_bench(int argc, const char* const* argv) {
   const auto asks_for_help = [](std::string_view word) { return word == "--help" || word == "-h"; };
   if (std::any_of(argv + 1, argv + argc, asks_for_help)) return line;
   line.command = Command::bench;
-  const auto is_rates = [](std::string_view word) { return word == "rates"; };
-  if (std::any_of(argv + 1, argv + argc, is_rates)) {
+  const auto asks_for = [&](std::string_view what) { return std::find(argv + 1, argv + argc, what) != argv + argc; };
+  if (asks_for("rates")) {
     line.rates = parse_rates_options(argc, argv);
+  } else if (asks_for("offload")) {
+    line.offload = parse_offload_bench_options(argc, argv);
+    line.config = line.offload->config;
+    line.overrides = line.offload->overrides;
   } else {
     line.ladder = parse_ladder_options(argc, argv);
   }
@@ -119,6 +118,16 @@ T option(const po::variables_map& given, const char* name) {
 }
 
 }  // namespace
+
+std::vector<Override> parse_overrides(const std::vector<std::string>& texts) {
+  std::vector<Override> overrides;
+  for (const auto& text : texts) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0) fail_usage("--set {}: expected KEY=VALUE, such as training.steps=5", text);
+    overrides.push_back({text.substr(0, equals), text.substr(equals + 1)});
+  }
+  return overrides;
+}
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   if (argc > 1 && argv[1] == std::string_view("bench")) return parse_bench(argc, argv);
@@ -139,7 +148,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   read_words(option<std::vector<std::string>>(given, "words"), line);
   check_options(given, line);
   if (line.command == Command::plan) read_ranks(given, line);
-  for (const std::string& text : option<std::vector<std::string>>(given, "set")) line.overrides.push_back(parse_override(text));
+  line.overrides = parse_overrides(option<std::vector<std::string>>(given, "set"));
   return line;
 }
 
@@ -151,6 +160,7 @@ std::string help_text() {
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
+  zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
   zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
@@ -161,7 +171,7 @@ Options
   --ranks N         plan: the number of ranks; --hosts H: that they sit on, 1 unless set
   --json            evaluate, plan, env, bench: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
-  --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3
+  --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3
   --path FOLDER     bench rates: on the disk to measure; --mib N: that are moved, 1024
   --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16
   --help, -h        this text

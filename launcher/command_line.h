@@ -6,6 +6,7 @@
 
 #include "launcher/generate_command.h"
 #include "launcher/ladder.h"
+#include "launcher/offload_bench.h"
 #include "launcher/rates.h"
 #include "launcher/settings.h"
 
@@ -22,10 +23,11 @@ struct CommandLine {
   bool timing = false;              // env
   GenerateCommand generate;
   LadderOptions ladder = {};        // bench ladder
-  std::optional<RatesOptions> rates = {};  // bench rates
+  std::optional<RatesOptions> rates = {};          // bench rates
+  std::optional<OffloadBenchOptions> offload = {};  // bench offload
 };
 
-// `zerorun FILE` is `zerorun train FILE`; `bench ladder` and `bench rates` have options of their own. --help and --version win over
+// `zerorun FILE` is `zerorun train FILE`; `bench ladder`, `bench offload` and `bench rates` have options of their own. --help and --version win over
 // everything else. Throws Error(usage), one line that ends with the hint to `zerorun --help`.
 CommandLine parse_command_line(int argc, const char* const* argv);
 

@@ -167,14 +167,6 @@ class Ranks {
   const std::shared_ptr<Communicator> mpi_;
 };
 
-// Why the rung's ranks do not fit on this host; empty where they do.
-std::string shortage(const RungResult& result, int processes) {
-  const auto found = memory_shortage(result.memory.process_peak.predicted - result.memory.process_baseline, processes);
-  if (!found) return "";
-  return fmt::format("needs {} {}, {} has {}", readable_bytes(found->needed), found->of_one_process ? "more" : "on this host",
-                     found->at_hand.source, readable_bytes(found->at_hand.bytes));
-}
-
 RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& data, const LadderOptions& options, Ranks& ranks) {
   const auto optimizer = optimizer_of(rung);
   const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung)), ranks.readers(rung)};
@@ -182,7 +174,7 @@ RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& d
   const auto prediction = predict(trial, options.seq_len);
   result.memory = predicted_memory(prediction, model, {process_anonymous_bytes()}).front();
   result.memory.process_peak.predicted += (result.process_ranks - 1) * (result.memory.total.predicted + result.memory.arena.predicted);
-  result.not_run = shortage(result, ranks.on_host(rung) / result.process_ranks);
+  result.not_run = lack_of_memory(result.memory, ranks.on_host(rung) / result.process_ranks);
   if (ranks.any(!result.not_run.empty())) {
     if (result.not_run.empty()) result.not_run = "another host has too little memory";
     return result;

@@ -120,7 +120,7 @@ int run(int argc, char** argv) {
   std::exception_ptr unreadable;
   try {
     line = parse_command_line(argc, argv);
-    if (line.command == CommandLine::Command::train || line.command == CommandLine::Command::evaluate) {
+    if (line.command == CommandLine::Command::train || line.command == CommandLine::Command::evaluate || line.offload) {
       settings = read_settings(line.config, line.overrides);
       settle_model(settings);
     }
@@ -134,6 +134,9 @@ int run(int argc, char** argv) {
   }
   if (line.command == CommandLine::Command::generate) {
     return run_to_the_end({}, [&](MpiSession& session) { generate(line.generate, session, std::cout, std::cerr); });
+  }
+  if (line.offload) {
+    return run_to_the_end(settings, [&](MpiSession& session) { run_offload_bench(*line.offload, settings, session, std::cout); });
   }
   if (line.command == CommandLine::Command::bench && !line.rates) {
     return run_to_the_end({}, [&](MpiSession& session) { run_ladder(line.ladder, session, std::cout); });
@@ -151,7 +154,7 @@ int run(int argc, char** argv) {
     case CommandLine::Command::train:
     case CommandLine::Command::evaluate:
     case CommandLine::Command::generate: break;
-    case CommandLine::Command::bench: print_rates(*line.rates, std::cout); break;
+    case CommandLine::Command::bench: run_rates(*line.rates, std::cout); break;
   }
   check_standard_output();
   return 0;

@@ -23,12 +23,14 @@ void plan(const CommandLine& line, std::ostream& out) {
   const auto predict_with = [&](const Settings& other) { return predict(other, model, line.ranks, threads, readers, windows); };
   const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
+  const auto time = predicted_time(settings, prediction);
   if (line.json) {
-    out << plan_json(memory, predicted_communication(prediction)) << '\n';
+    out << plan_json(memory, predicted_communication(prediction), amounts_of(prediction.step), time) << '\n';
   } else {
     out << fmt::format("{} parameters in {} units, stage {}, {} rank{} on {} host{}\n\n", model.parameter_count(), model.unit_count(),
                        settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s", line.hosts, line.hosts == 1 ? "" : "s")
         << prediction_table(memory) << export_note(memory.front());
+    out << (time ? step_line(*time) : std::string("the time of a step is in the plan once zerorun bench rates has measured the machine")) << '\n';
   }
   refuse_if_over_limit(settings, memory.front(), peak_of(predict_with, model, memory.front()));
 }

@@ -100,6 +100,12 @@ PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, con
   };
 }
 
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction) {
+  const auto rates = read_rates(rates_path());
+  if (!rates) return std::nullopt;
+  return step_time(prediction.step, *rates, name_of(settings.precision.param_dtype), engine_options(settings, prediction.ranks).offload.overlaps());
+}
+
 Communication predicted_communication(const Prediction& prediction) {
   const auto line = [](const Traffic::Line& traffic) { return CollectiveTraffic{traffic.calls, 0, traffic.bytes_sent, 0}; };
   const auto& traffic = prediction.traffic;
@@ -110,6 +116,13 @@ std::string export_note(const RankMemory& memory) {
   if (more_for_export(memory) <= 0) return "";
   return fmt::format("note: after the last step, writing the weights (metrics.export_hf) takes {} per rank, {} more than the steps\n",
                      readable_bytes(memory.process_peak_with_export), readable_bytes(more_for_export(memory)));
+}
+
+std::string lack_of_memory(const RankMemory& memory, int processes) {
+  const auto found = memory_shortage(memory.process_peak.predicted - memory.process_baseline, processes);
+  if (!found) return "";
+  return fmt::format("needs {} {}, {} has {}", readable_bytes(found->needed), found->of_one_process ? "more" : "on this host",
+                     found->at_hand.source, readable_bytes(found->at_hand.bytes));
 }
 
 void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {

@@ -28,10 +28,15 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
 // For advice to the rank of `memory`: what its process takes, the export included, where predict_with(settings) is the prediction.
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
+// From the rates that `zerorun bench rates` left (rates_path()); none without them, or where the disk was not measured that the step needs.
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction);
 Communication predicted_communication(const Prediction& prediction);
 
 // Where the export at the end takes more than the steps do: a line that says so, ended. Else "".
 std::string export_note(const RankMemory& memory);
+
+// Why `processes` of this host do not fit on it; empty where they do.
+std::string lack_of_memory(const RankMemory& memory, int processes);
 
 // Throws Error(out_of_memory) where the predicted peak of a process, the export included, exceeds memory.limit, or what
 // `local_ranks` of them add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.

@@ -4,16 +4,18 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/ones.h>
 #include <fmt/format.h>
+#include <xmmintrin.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <ostream>
 
+#include "core/host_name.h"
 #include "core/memory.h"
 #include "core/ops/kernels/matrix_product.h"
+#include "core/stream.h"
 #include "core/threads.h"
 #include "offload/disk_store.h"
 #include "offload/host_store.h"
@@ -47,13 +49,16 @@ double rate_of_copy(std::span<const std::byte> from, std::span<std::byte> to) {
          });
 }
 
+// Written past the caches: else a line that is only written is read first, which nobody counts.
 double rate_of_triad(HostStore& memory) {
-  const int64_t count = memory.bytes() / 3 / static_cast<int64_t>(sizeof(float));
+  const int64_t count = memory.bytes() / 3 / static_cast<int64_t>(sizeof(float)) / 64 * 64;
   auto* a = reinterpret_cast<float*>(memory.data());
   const float *b = a + count, *c = b + count;
   return static_cast<double>(3 * count * static_cast<int64_t>(sizeof(float))) / seconds_of([&] {
            at::parallel_for(0, count, kElementsPerTask, [&](int64_t begin, int64_t end) {
-             for (int64_t i = begin; i < end; ++i) a[i] = b[i] + 3.0f * c[i];
+             for (int64_t i = begin; i < end; i += 4) {
+               _mm_stream_ps(a + i, _mm_add_ps(_mm_load_ps(b + i), _mm_mul_ps(_mm_set1_ps(3), _mm_load_ps(c + i))));
+             }
            });
          });
 }
@@ -93,25 +98,27 @@ void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& 
   };
   rates.disk_write = rate([&](int64_t offset, std::span<std::byte> part) { disk.write({offset, part}); });
   rates.disk_read = rate([&](int64_t offset, std::span<std::byte> part) { disk.read({offset, part}); });
-}
-
-nlohmann::ordered_json as_json(const Rates& rates) {
-  return {{"threads", rates.threads},
-          {"bytes_per_second",
-           {{"memory_copy", rates.memory_copy},
-            {"memory_triad", rates.memory_triad},
-            {"host_to_device", rates.host_to_device},
-            {"device_to_host", rates.device_to_host},
-            {"disk_read", rates.disk_read ? nlohmann::ordered_json(*rates.disk_read) : nullptr},
-            {"disk_write", rates.disk_write ? nlohmann::ordered_json(*rates.disk_write) : nullptr}}},
-          {"flops_per_second", rates.multiply},
-          {"parameters_per_second", {{"adamw", rates.adamw}}}};
+  ThreadStream writes;
+  const int64_t half = disk.bytes() / 2;
+  const auto move_half = [&](bool write) {
+    for (int64_t begin = 0; begin < half; begin += kPart / 2) {
+      const int64_t bytes = std::min(kPart / 2, half - begin) / kStoreAlignment * kStoreAlignment;
+      auto* const part = memory.data() + (write ? kPart / 2 : 0);
+      write ? disk.write({half / kStoreAlignment * kStoreAlignment + begin, {part, part + bytes}}) : disk.read({begin, {part, part + bytes}});
+    }
+  };
+  rates.disk_both = static_cast<double>(disk.bytes()) / seconds_of([&] {
+                      const Event written = writes.submit([&] { move_half(true); });
+                      move_half(false);
+                      written.wait();
+                    });
 }
 
 }  // namespace
 
 Rates measure_rates(const RatesOptions& options, std::string* note) {
   Rates rates;
+  rates.host = host_name();
   rates.threads = compute_threads();
   MemoryLedger ledger;
   HostStore memory(options.bytes, ledger);
@@ -129,11 +136,13 @@ Rates measure_rates(const RatesOptions& options, std::string* note) {
   return rates;
 }
 
-void print_rates(const RatesOptions& options, std::ostream& out) {
+void run_rates(const RatesOptions& options, std::ostream& out) {
   std::string note;
   const Rates rates = measure_rates(options, &note);
+  const std::string path = rates_path();
+  if (!path.empty()) write_rates(path, rates);
   if (options.json) {
-    out << as_json(rates).dump(2) << '\n';
+    out << rates_json(rates);
     return;
   }
   const auto line = [&](const std::string& name, double value, const char* unit) { out << fmt::format("{:<44} {:>8.1f} {}\n", name, value / 1e9, unit); };
@@ -143,9 +152,11 @@ void print_rates(const RatesOptions& options, std::ostream& out) {
   line("device to host", rates.device_to_host, "GB/s");
   if (rates.disk_read) line("disk, read", *rates.disk_read, "GB/s");
   if (rates.disk_write) line("disk, written", *rates.disk_write, "GB/s");
+  if (rates.disk_both) line("disk, read and written at the same time", *rates.disk_both, "GB/s");
   for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
   line("AdamW", rates.adamw, "G parameters/s");
   out << fmt::format("with {} threads{}\n", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
+  if (!path.empty()) out << "written to " << path << ", where plan and report find it\n";
   if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
 }
 

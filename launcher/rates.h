@@ -19,19 +19,32 @@ struct RatesOptions {
 RatesOptions parse_rates_options(int argc, const char* const* argv);
 
 struct Rates {
+  std::string host;  // name of the machine
   int threads = 1;
   // Bytes a second: a copy counts what it reads and what it writes, a triad (a = b + s c) three arrays.
   double memory_copy = 0, memory_triad = 0;
   // Between the memory of the device and the host's, each way. On a CPU device both are the same memory.
   double host_to_device = 0, device_to_host = 0;
   std::optional<double> disk_read, disk_write;
+  std::optional<double> disk_both;  // read and written at the same time, both counted
   std::map<std::string, double> multiply;  // floating-point operations a second in a product of large matrices, by dtype
   double adamw = 0;                        // parameters a second in fp32
+
+  bool operator==(const Rates&) const = default;
 };
 
 // Takes some seconds. `note` becomes what the disk has to do without. Throws as HostStore and DiskStore.
 Rates measure_rates(const RatesOptions& options, std::string* note = nullptr);
 
-void print_rates(const RatesOptions& options, std::ostream& out);
+// Where `bench rates` leaves them, and plan and report look: $ZERORUN_RATES, else rates.json in the user's cache folder. Empty: there is none.
+std::string rates_path();
+std::string rates_json(const Rates& rates);
+// Nothing where there is no such file. Throws Error(bad_data), which says how to make a new one, where it cannot be read as one.
+std::optional<Rates> read_rates(const std::string& path);
+// Throws Error(cannot_create) or Error(io).
+void write_rates(const std::string& path, const Rates& rates);
+
+// `bench rates`: measures, leaves the file and prints.
+void run_rates(const RatesOptions& options, std::ostream& out);
 
 }  // namespace zerorun

@@ -56,6 +56,21 @@ Json to_json(const StepSummary& steps) {
           {"tokens_per_second", steps.tokens_per_second},
           {"startup_seconds", steps.startup_seconds}};
   if (steps.skipped > 0) json["skipped"] = steps.skipped;
+  if (steps.predicted) {
+    json["predicted_seconds"] = steps.predicted->total();
+    json["predicted_bound"] = key_of(steps.predicted->bounded_by());
+  }
+  return json;
+}
+
+Json to_json(const ByPhase& amounts, const std::optional<StepTime>& time) {
+  Json json = {{"seconds", time ? Json(time->total()) : Json(nullptr)}, {"bound", time ? Json(key_of(time->bounded_by())) : Json(nullptr)}};
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
+    for (const auto resource : kResources) {
+      json[kPhaseNames[phase]][key_of(resource)] = {{"amount", static_cast<int64_t>(amounts[phase][resource])},
+                                                    {"seconds", time ? Json(time->seconds[phase][resource]) : Json(nullptr)}};
+    }
+  }
   return json;
 }
 
@@ -78,8 +93,10 @@ std::string report_json(const Report& report) {
   return json.dump(2) + "\n";
 }
 
-std::string plan_json(const std::vector<RankMemory>& memory, const Communication& communication) {
-  const Json json = {{"memory", to_json(memory, With::prediction)}, {"communication", to_json(communication, With::prediction)}};
+std::string plan_json(const std::vector<RankMemory>& memory, const Communication& communication, const ByPhase& step, const std::optional<StepTime>& time) {
+  const Json json = {{"memory", to_json(memory, With::prediction)},
+                     {"communication", to_json(communication, With::prediction)},
+                     {"step", to_json(step, time)}};
   return json.dump(2);
 }
 

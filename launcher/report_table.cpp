@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -111,7 +111,17 @@ std::string comparison_table(const Report& report) {
                       "difference", "seconds");
   const Communication& communication = report.communication;
   text += traffic_row("all-gather", communication.all_gather) + traffic_row("reduce-scatter", communication.reduce_scatter);
-  return text + traffic_row("all-reduce", communication.all_reduce) + traffic_row("control", communication.control);
+  text += traffic_row("all-reduce", communication.all_reduce) + traffic_row("control", communication.control);
+  if (report.steps.predicted) text += fmt::format("{}; it took {:.3g} s\n", step_line(*report.steps.predicted), report.steps.median_seconds);
+  return text;
+}
+
+std::string step_line(const StepTime& time) {
+  std::vector<std::string> phases;
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
+    if (time.of_phase(phase) > 0) phases.push_back(fmt::format("{} {:.3g} s ({})", kPhaseNames[phase], time.of_phase(phase), name_of(largest_of(time.seconds[phase]))));
+  }
+  return fmt::format("a step takes at least {:.3g} s: {}", time.total(), fmt::join(phases, ", "));
 }
 
 }  // namespace zerorun

@@ -143,10 +143,12 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
                 .memory = predicted_memory(prediction, model, gather(*ranks, process_anonymous_bytes())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
+  report.steps.predicted = predicted_time(settings, prediction);
   if (speaks) {
     out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
                        report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
         << prediction_table(report.memory) << export_note(report.memory.front()) << std::endl;
+    if (report.steps.predicted) out << step_line(*report.steps.predicted) << "\n" << std::endl;
     if (!slower.empty()) out << "note: " << slower << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }

@@ -78,11 +78,8 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
   const auto to_the_end = ledger.usage();
   prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
-  if (workload.steps > 0) {  // the last, as it counts in nothing else. Two, since an update may be part of the next step
-    train_step();
-    train_step();
-    prediction.step = engine.last_step();
-  }
+  for (int again = 0; workload.steps > 0 && again < 2; ++again) train_step();  // of which nothing else is counted; an update may be part of the next step
+  prediction.step = engine.last_step();
   return prediction;
 }
 

@@ -35,7 +35,7 @@ struct Prediction {
   MemoryUsage memory;   // of the rank, peaks over steps and evaluations
   Traffic traffic;      // of the rank, over steps and evaluations
   int64_t padding = 0;  // elements of whole groups that hold no parameter
-  StepWork step;        // of the rank, once steps are alike
+  StepWork step;        // of the rank, once steps are alike; without steps, of an evaluation
   int64_t peak_to_the_end = 0;  // total_peak and arena_overhead of memory, or what reading the parameters takes where that is more
 };
 

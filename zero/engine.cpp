@@ -209,6 +209,9 @@ void Engine::update(double lr, double gradient_scale) {
 // Forward and nothing else: of what flows, what the last unit returns.
 Carry Engine::run_forward(const StepContext& context) {
   Carry flow;
+  work_ = {};
+  count_moves(&work_.forward);
+  const FlopScope flops(work_.forward.flops);
   for (int v = 0; const auto& visit : evaluation_.schedule.visits) {
     prepare(evaluation_, v++, {});
     const auto span = trace("evaluation of ", model_.unit(visit.unit).name());
@@ -216,6 +219,7 @@ Carry Engine::run_forward(const StepContext& context) {
     flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     finish(visit, {});
   }
+  count_moves(nullptr);
   return flow;
 }
 

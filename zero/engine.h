@@ -98,7 +98,7 @@ class Engine {
 
   // Elements that hold no parameter, in whole groups.
   int64_t padding() const;
-  // Of the last training step.
+  // Of the last training step, or evaluation: all in forward then.
   const StepWork& last_step() const { return work_; }
   // What its stores have to do without, for the user to see.
   std::vector<std::string> notes() const { return sleeping_ ? sleeping_->notes() : std::vector<std::string>(); }

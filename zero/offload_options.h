@@ -38,6 +38,11 @@ struct OffloadOptions {
   MakeStore make_store = open_store;
   MakeStream make_stream = make_thread_stream;
 
+  // All that sleeps moves beside the computation.
+  bool overlaps() const {
+    const auto beside = [](const SleepingPlace& place) { return !place.sleeps() || place.overlaps; };
+    return beside(parameters) && beside(optimizer) && beside(activations);
+  }
   bool any() const { return parameters.sleeps() || optimizer.sleeps() || activations.sleeps(); }
 };
 

@@ -114,6 +114,16 @@ TEST(CommandLine, BenchRatesTakesAFolder) {
   EXPECT_FALSE(parse({"bench", "ladder"}).rates.has_value());
 }
 
+TEST(CommandLine, BenchOffloadTakesAConfiguration) {
+  const auto line = parse({"bench", "offload", "train.yaml", "--steps", "7", "--set", "run.seed=3"});
+  ASSERT_TRUE(line.offload.has_value());
+  EXPECT_EQ(line.config, "train.yaml");
+  EXPECT_EQ(line.offload->steps, 7);
+  ASSERT_EQ(line.overrides.size(), 1u);
+  EXPECT_EQ(line.overrides[0].key, "run.seed");
+  EXPECT_FALSE(parse({"bench", "rates"}).offload.has_value());
+}
+
 TEST(CommandLine, SchemaAndEnvNeedNoFile) {
   EXPECT_EQ(parse({"schema"}).command, Command::schema);
   EXPECT_EQ(parse({"env"}).command, Command::env);
@@ -145,8 +155,10 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"train.yaml", "--json"}, "--json belongs to zerorun evaluate, plan and env"},
       {{"evaluate"}, "missing the configuration"},
       {{"evaluate", "train.yaml", "--ranks", "8"}, "an evaluation's ranks are those of mpirun"},
-      {{"bench"}, "zerorun bench knows ladder and rates"},
-      {{"bench", "leader"}, "zerorun bench knows ladder and rates, found leader"},
+      {{"bench"}, "zerorun bench knows ladder, offload and rates"},
+      {{"bench", "leader"}, "zerorun bench knows ladder, offload and rates, found leader"},
+      {{"bench", "offload"}, "zerorun bench offload takes one configuration"},
+      {{"bench", "offload", "a.yaml", "--steps", "0"}, "--steps is 0, expected 1 to"},
       {{"bench", "ladder", "train.yaml"}, "zerorun bench ladder takes no file, found train.yaml"},
       {{"bench", "ladder", "--set", "run.seed=1"}, "--set"},
       {{"bench", "ladder", "--layers", "2"}, "--hidden-size, --layers and --heads together"},

@@ -10,7 +10,8 @@ import time
 import unittest
 
 ZERORUN, MPIRUN = os.path.abspath(sys.argv.pop(1)), sys.argv.pop(1)
-ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+               "ZERORUN_RATES": "rates.json"}  # of the test's folder, not the user's
 WITHIN = 60  # seconds; far more than anything here takes
 
 CONFIG = """

@@ -129,20 +129,6 @@ class Reporting(Program):
         self.assertRegex(out, r"mpirun, until it starts this rank +none\n")
         self.assertEqual(len(out.splitlines()), 8)
 
-    def test_rates_are_measured_and_leave_nothing_behind(self):
-        with tempfile.TemporaryDirectory(dir=os.getcwd()) as disk:  # the folder of temporary files may be memory
-            status, out, err = self.run_program("bench", "rates", "--mib", "64", "--path", disk, "--json", ranks=0)
-            self.assertEqual(status, 0, out + err)
-            self.assertEqual(os.listdir(disk), [])
-        rates = json.loads(out)
-        self.assertEqual(sorted(rates["bytes_per_second"]), ["device_to_host", "disk_read", "disk_write", "host_to_device", "memory_copy", "memory_triad"])
-        for rate in [*rates["bytes_per_second"].values(), *rates["flops_per_second"].values(), rates["parameters_per_second"]["adamw"]]:
-            self.assertGreater(rate, 0)
-        status, out, err = self.run_program("bench", "rates", "--mib", "64", ranks=0)
-        self.assertEqual(status, 0, out + err)
-        self.assertNotIn("disk,", out)
-        self.expect_failure(73, "offload path /nowhere: No such file or directory", "bench", "rates", "--mib", "64", "--path", "/nowhere", ranks=0)
-
     def test_env_says_the_same_in_lines_and_in_json(self):
         status, out, err = self.run_program("env", "--json", ranks=0)
         self.assertEqual(status, 0, err)

@@ -40,7 +40,7 @@ Report sample() {
   report.memory = {rank_memory(0, 1 << 20), rank_memory(1, 3 << 20)};
   report.communication.all_gather = {.calls = 7, .bytes_sent = 1400, .predicted_bytes_sent = 1400, .seconds = 0.5};
   report.steps = {.count = 5, .first_loss = 5.5, .last_loss = 4.5, .last_validation_loss = {}, .median_seconds = 0.1,
-                  .tokens_per_second = 1280, .startup_seconds = 0.9};
+                  .tokens_per_second = 1280, .startup_seconds = 0.9, .predicted = {}};
   return report;
 }
 
@@ -84,10 +84,11 @@ TEST(Report, BytesAreExactAndWhatIsNotFiniteIsNull) {
 }
 
 TEST(Report, APlanHasNothingMeasured) {
-  const std::string text = plan_json(sample().memory, sample().communication);
+  const std::string text = plan_json(sample().memory, sample().communication, {}, std::nullopt);
   EXPECT_THAT(text, testing::Not(HasSubstr("measured")));
   const Json json = Json::parse(text);
-  EXPECT_THAT(keys_of(json), testing::ElementsAre("memory", "communication"));
+  EXPECT_THAT(keys_of(json), testing::ElementsAre("memory", "communication", "step"));
+  EXPECT_TRUE(json["step"]["seconds"].is_null());
   EXPECT_EQ(json["memory"][0]["total"], Json::parse(R"({"predicted": 1050576})"));
   EXPECT_EQ(json["memory"][0]["process_peak"], Json::parse(R"({"predicted": 71048576, "baseline": 60000000})"));
   EXPECT_EQ(json["communication"]["all_gather"], Json::parse(R"({"calls": 7, "predicted_bytes_sent": 1400})"));

@@ -1,0 +1,87 @@
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+#include "launcher/file_system.h"
+#include "launcher/rates.h"
+
+namespace zerorun {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
+std::optional<double> optional_number(const Json& json) { return json.is_null() ? std::nullopt : std::optional(json.get<double>()); }
+
+void check(int failure, const std::string& path, ErrorKind kind) {
+  if (failure) fail(kind, "{}: {}; ZERORUN_RATES names another file", path, std::generic_category().message(failure));
+}
+
+}  // namespace
+
+std::string rates_path() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    return std::string(value ? value : "");
+  };
+  if (const auto path = variable("ZERORUN_RATES"); !path.empty()) return path;
+  const std::string cache = variable("XDG_CACHE_HOME"), home = variable("HOME");
+  if (!cache.empty()) return cache + "/zerorun/rates.json";
+  return home.empty() ? "" : home + "/.cache/zerorun/rates.json";
+}
+
+std::string rates_json(const Rates& rates) {
+  const Json json = {{"host", rates.host},
+                     {"threads", rates.threads},
+                     {"bytes_per_second",
+                      {{"memory_copy", rates.memory_copy},
+                       {"memory_triad", rates.memory_triad},
+                       {"host_to_device", rates.host_to_device},
+                       {"device_to_host", rates.device_to_host},
+                       {"disk_read", number_or_null(rates.disk_read)},
+                       {"disk_write", number_or_null(rates.disk_write)},
+                       {"disk_both", number_or_null(rates.disk_both)}}},
+                     {"flops_per_second", rates.multiply},
+                     {"parameters_per_second", {{"adamw", rates.adamw}}}};
+  return json.dump(2) + "\n";
+}
+
+std::optional<Rates> read_rates(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return std::nullopt;
+  try {
+    const auto json = Json::parse(file);
+    const auto& bytes = json.at("bytes_per_second");
+    Rates rates;
+    json.at("host").get_to(rates.host);
+    json.at("threads").get_to(rates.threads);
+    bytes.at("memory_copy").get_to(rates.memory_copy);
+    bytes.at("memory_triad").get_to(rates.memory_triad);
+    bytes.at("host_to_device").get_to(rates.host_to_device);
+    bytes.at("device_to_host").get_to(rates.device_to_host);
+    rates.disk_read = optional_number(bytes.at("disk_read"));
+    rates.disk_write = optional_number(bytes.at("disk_write"));
+    rates.disk_both = optional_number(bytes.at("disk_both"));
+    json.at("flops_per_second").get_to(rates.multiply);
+    json.at("parameters_per_second").at("adamw").get_to(rates.adamw);
+    return rates;
+  } catch (const Json::exception& error) {
+    fail(ErrorKind::bad_data, "{} is not what zerorun bench rates writes ({}): run it again, or remove the file", path, error.what());
+  }
+}
+
+void write_rates(const std::string& path, const Rates& rates) {
+  const auto files = make_file_system();
+  const auto folder = std::filesystem::path(path).parent_path().string();
+  if (!folder.empty()) check(files->create_folders(folder), folder, ErrorKind::cannot_create);
+  const std::string partial = path + ".partial";
+  std::unique_ptr<OutputFile> file;
+  check(files->open(partial, FileSystem::Mode::truncate, file), partial, ErrorKind::cannot_create);
+  check(file->write(rates_json(rates)), partial, ErrorKind::io);
+  check(file->close(), partial, ErrorKind::io);
+  check(files->rename(partial, path), path, ErrorKind::cannot_create);
+}
+
+}  // namespace zerorun

@@ -1,0 +1,56 @@
+// The time that rates allow: what bounds each phase, or the sum of its parts.
+#include "launcher/step_time.h"
+
+#include <gtest/gtest.h>
+
+#include "zero/step_work.h"
+
+namespace zerorun {
+namespace {
+
+// Seconds are easily seen: 8 of computation forward and 16 backward; 2 and 1 to the device, 4 to the host; 3 of updates.
+StepWork work() {
+  StepWork work;
+  work.forward = {.flops = 800, .moves = {.up = 20, .down = 0, .disk_read = 0, .disk_written = 0}, .updated = 30};
+  work.backward = {.flops = 1600, .moves = {.up = 10, .down = 40, .disk_read = 0, .disk_written = 0}, .updated = 0};
+  return work;
+}
+
+Rates rates() {
+  Rates rates;
+  rates.host_to_device = rates.device_to_host = rates.adamw = 10;
+  rates.multiply = {{"fp32", 100}, {"bf16", 1600}};
+  return rates;
+}
+
+TEST(StepTime, IsThatOfTheSlowestOfEachPhaseOrTheSumOfAll) {
+  const auto overlapped = step_time(work(), rates(), "fp32", true), blocked = step_time(work(), rates(), "fp32", false);
+  EXPECT_DOUBLE_EQ(overlapped->total(), 8 + 16);
+  EXPECT_EQ(overlapped->bounded_by(), Resource::compute);
+  EXPECT_DOUBLE_EQ(blocked->total(), 8 + 2 + 3 + 16 + 1 + 4);
+  const auto fast = step_time(work(), rates(), "bf16", true);
+  EXPECT_DOUBLE_EQ(fast->total(), 3 + 4);
+  EXPECT_EQ(fast->bounded_by(), Resource::to_host);
+  EXPECT_EQ(largest_of(fast->seconds[0]), Resource::update);
+}
+
+TEST(StepTime, WhatTheDeviceUpdatesComesAfterTheRest) {
+  auto resident = work();
+  resident.updated = std::exchange(resident.forward.updated, 0);
+  EXPECT_DOUBLE_EQ(step_time(resident, rates(), "fp32", true)->total(), 8 + 16 + 3);
+}
+
+TEST(StepTime, ADiskIsSharedByWhatIsReadAndWrittenAtTheSameTime) {
+  auto on_disk = work();
+  on_disk.forward.moves.disk_read = 100;
+  on_disk.forward.moves.disk_written = 50;
+  auto measured = rates();
+  EXPECT_FALSE(step_time(on_disk, measured, "fp32", true)) << "the disk was not measured";
+  measured.disk_read = measured.disk_write = measured.disk_both = 10;
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, "fp32", true)->total(), 15 + 16);
+  EXPECT_EQ(step_time(on_disk, measured, "bf16", true)->bounded_by(), Resource::disk_read);
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, "fp32", false)->total(), 8 + 2 + 3 + 10 + 5 + 16 + 1 + 4);
+}
+
+}  // namespace
+}  // namespace zerorun
