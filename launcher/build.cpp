@@ -141,6 +141,7 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   options.offload = offload_options(settings.zero_optimization);
   options.offload.activations = place_of(settings.activation_checkpoint.offload, settings.activation_checkpoint.path);
   options.max_norm = settings.training.max_norm;
+  options.check_finite = settings.training.check_finite;
   options.seed = static_cast<uint64_t>(settings.run.seed);
   return options;
 }

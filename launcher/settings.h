@@ -72,6 +72,7 @@ struct Settings {
     int64_t micro_batch_size = 0;   // sequences of one rank's forward
     int64_t seq_len = 0;            // tokens
     double max_norm = 1.0;          // of the gradient; 0: no clipping
+    bool check_finite = true;       // end where the loss or the norm is no finite number
     int64_t eval_interval = 0;      // steps; 0: at the end only
     int64_t eval_batches = 20;      // global batches; 0: the whole split
     bool operator==(const Training&) const = default;

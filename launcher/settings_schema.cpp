@@ -95,6 +95,7 @@ void add_training(std::vector<Field>& fields) {
                                                                 Integer(1, kMostSequences), kRequired));
   fields.push_back(field<training, &Training::seq_len>("training", "seq_len", Integer(1, kMostTokens), kRequired));
   fields.push_back(field<training, &Training::max_norm>("training", "max_norm", Real(0, 1e9)));
+  fields.push_back(field<training, &Training::check_finite>("training", "check_finite", Flag{}));
   fields.push_back(field<training, &Training::eval_interval>("training", "eval_interval", Integer(0, kMostSteps)));
   fields.push_back(field<training, &Training::eval_batches>("training", "eval_batches", Integer(0, kMostSteps)));
 }

@@ -12,9 +12,6 @@
 
 #include "zero/engine.h"
 
-#include <ATen/ops/empty.h>
-#include <torch/csrc/autograd/autograd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
@@ -23,38 +20,9 @@
 #include "core/flops.h"
 #include "zero/control.h"
 #include "zero/gradient_norm.h"
+#include "zero/graph.h"
 
 namespace zerorun {
-namespace {
-
-at::Tensor scalar(double value, at::Device device) {
-  auto tensor = at::empty({}, at::TensorOptions().dtype(at::kDouble).device(device));
-  if (!tensor.is_meta()) *tensor.data_ptr<double>() = value;
-  return tensor;
-}
-
-double value_of(const at::Tensor& scalar) { return scalar.is_meta() ? 0 : scalar.item<double>(); }
-
-// What a unit reads: the same values as the unit before wrote, at the start of a graph of its own.
-Carry start_of_graph(const Carry& outputs, bool requires_grad) {
-  Carry inputs;
-  for (const auto& output : outputs) inputs.push_back(output.detach().requires_grad_(requires_grad));
-  return inputs;
-}
-
-// Backward through one graph. An output that no weight went into, or that no later unit read, has no gradient to start with.
-void run_graph(Carry outputs, Carry gradients) {
-  Carry roots, seeds;
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    if (!outputs[i].requires_grad() || !gradients[i].defined()) continue;
-    roots.push_back(std::move(outputs[i]));
-    seeds.push_back(std::move(gradients[i]));
-  }
-  if (!roots.empty()) torch::autograd::backward(roots, seeds);
-}
-
-}  // namespace
-
 StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   ZR_CHECK(!options_.inference, "an engine for inference takes no training step");
   ZR_CHECK(std::ssize(micro_batches) == options_.micro_batches, "{} micro-batches in a step of {}", micro_batches.size(),
@@ -64,6 +32,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   const int64_t tokens = total_targets(communicator_, micro_batches);
   const double per_token = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1)), scale = scaler_.scale();
 
+  update_ = {updates_ + 1, lr, 1 / scale};
   StepSums own;
   for (const auto& batch : micro_batches) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
@@ -78,7 +47,11 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   const StepSums sums = sum_over_ranks(communicator_, own);
   StepResult result{sums.loss * per_token, std::sqrt(sums.squared_norm) / scale, tokens, scale};
   result.skipped = !accept(result);
-  if (!result.skipped) update(lr, clip_factor(result.gradient_norm, options_.max_norm) / scale);
+  if (!result.skipped) {
+    ++updates_;
+    update_.gradient_scale *= clip_factor(result.gradient_norm, options_.max_norm);
+    update();
+  }
   count_moves(nullptr);
   return result;
 }
@@ -88,11 +61,11 @@ bool Engine::accept(const StepResult& result) {
   const bool finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
   if (scaler_.is_dynamic()) {
     scaler_.step(finite);
-  } else if (!finite) {
+  } else if (!finite && options_.check_finite) {
     fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_, result.loss,
          result.gradient_norm);
   }
-  return finite;
+  return finite || !options_.check_finite;
 }
 
 // Forward records {inputs, outputs} on a tape, one small graph per unit; backward walks it from the end. Units before the
@@ -126,8 +99,7 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
     }
     finish(visit, place);
   }
-  for (auto& reduce : reduces_) reduce.wait();
-  reduces_.clear();
+  finish_reduces(place);
   return loss;
 }
 
@@ -186,21 +158,33 @@ Carry Engine::backward(int unit, const StepContext& context, Tape::Frame frame, 
 void Engine::finish(const Visit& visit, MicroBatchPlace place) {
   for (const int group : visit.release) groups_[group]->reshard();
   if (!visit.backward) return;
-  for (auto& reduce : reduces_) reduce.wait();
-  reduces_.clear();
+  finish_reduces(place);
   const Span scratch{at_offset(scratch_, 0), scratch_.numel(), at::kByte};
-  for (const int group : visit.reduce) reduces_.push_back(groups_[group]->reduce(scratch, place));
+  for (const int group : visit.reduce) reduces_.push_back({group, groups_[group]->reduce(scratch, place)});
 }
 
-void Engine::update(double lr, double gradient_scale) {
+// No rank computes with what has been summed any more.
+void Engine::finish_reduces(MicroBatchPlace place) {
+  for (auto& [index, sum] : reduces_) {
+    sum.wait();
+    auto& group = *groups_[index];
+    if (place.last && updates_early() && group.updates_beside()) update(group, work_.backward);
+  }
+  reduces_.clear();
+}
+
+void Engine::update(ParamGroup& group, PhaseWork& beside) {
+  group.update(optimizer_, update_);
+  (group.updates_beside() ? beside.updated : work_.updated) += group.updated_count();
+}
+
+void Engine::update() {
   tell("update");
   const auto span = trace("update");
-  const UpdateArguments arguments{++updates_, lr, gradient_scale};
   count_moves(&work_.forward);  // what is asked for here runs beside the next forward
   std::vector<Work> publishing;
   for (auto& group : groups_) {
-    group->update(optimizer_, arguments);
-    (group->updates_beside() ? work_.forward.updated : work_.updated) += group->updated_count();
+    if (!updates_early() || !group->updates_beside()) update(*group, work_.forward);
     publishing.push_back(group->publish());
   }
   for (auto& work : publishing) work.wait();

@@ -45,6 +45,9 @@ struct EngineOptions {
   int prefetch = 1;       // units gathered ahead
   int micro_batches = 1;  // of a step; the sharding was made for
   double max_norm = 1.0;  // of the gradient; 0: no clipping
+  // Whether a loss or a norm that is no finite number ends the training. Without that, without clipping and without a dynamic loss scale nothing is left to wait
+  // for: what sleeps is updated as soon as its gradient has landed, beside the rest of backward.
+  bool check_finite = true;
   uint64_t seed = 42;     // of the initial parameters, and of what a step draws
   at::Device device = at::kCPU;
   const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
@@ -135,7 +138,10 @@ class Engine {
   void count_moves(PhaseWork* phase) {
     if (sleeping_) sleeping_->count_in(phase ? &phase->moves : nullptr);
   }
-  void update(double lr, double gradient_scale);
+  void update();
+  void update(ParamGroup& group, PhaseWork& beside);
+  bool updates_early() const { return options_.max_norm == 0 && !options_.check_finite && !scaler_.is_dynamic(); }
+  void finish_reduces(MicroBatchPlace place);
 
   const Model& model_;
   Communicator& communicator_;
@@ -146,7 +152,11 @@ class Engine {
   Pass training_, evaluation_;
   at::Tensor gather_slots_, upload_slots_, gradient_slots_, scratch_;
   std::vector<Work> gathers_;  // by group
-  std::vector<Work> reduces_;  // in flight
+  struct Reduce {
+    int group;
+    Work work;
+  };
+  std::vector<Reduce> reduces_;  // in flight
   Event written_back_;         // the last slice that was updated in its upload slot
   LossScaler scaler_;
   StepWork work_;
@@ -154,6 +164,7 @@ class Engine {
   int64_t steps_ = 0;          // trained
   int64_t told_step_ = 0;      // under way
   int64_t updates_ = 0;        // of them, not skipped
+  UpdateArguments update_;     // of the step under way
   std::unique_ptr<SleepingState> sleeping_;  // the last, so that nothing moves any more when the rest goes; null where nothing sleeps
 };
 

@@ -45,7 +45,7 @@ model: {family: gpt2, preset: null, hf_path: null, vocab_size: 256, hidden_size:
         intermediate_size: 512, max_position_embeddings: 64, tie_word_embeddings: false, layer_norm_eps: 1e-6, dropout: 0.25,
         frozen: ["*.wte.*", "*bias"]}
 data: {train: [a.txt, "b/*.txt"], validation: 0.1, format: tokens_uint16}
-training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, max_norm: 0.5, eval_interval: 2, eval_batches: 0}
+training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, max_norm: 0.5, check_finite: false, eval_interval: 2, eval_batches: 0}
 optimizer: {name: SGD, lr: 0.5, betas: [0.8, 0.99], eps: 1e-7, weight_decay: 0, momentum: 0.5}
 precision: {param_dtype: fp16, reduce_dtype: bf16,
             fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
@@ -79,6 +79,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.precision.param_dtype, Settings::ParamDtype::fp16);
   EXPECT_EQ(settings.precision.fp16.initial_scale_power, 12);
   EXPECT_EQ(settings.precision.fp16.min_loss_scale, 0.5);
+  EXPECT_FALSE(settings.training.check_finite);
   EXPECT_EQ(settings.activation_checkpoint, (Settings::ActivationCheckpoint{Settings::Checkpointing::full, Settings::OffloadDevice::nvme, "/c"}));
   EXPECT_EQ(settings.data.train, (std::vector<std::string>{"a.txt", "b/*.txt"}));
   EXPECT_EQ(std::get<double>(settings.data.validation), 0.1);

@@ -56,7 +56,7 @@ std::string name_of_case(const ::testing::TestParamInfo<Case>& info) {
          (c.precision.has_master() || c.precision.converts_gradients()
               ? fmt::format("{}Sums{}", c10::toString(c.precision.parameters), c10::toString(c.precision.gradients))
               : "") +
-         (c.recompute ? "Recompute" : "") + (c.on_one_host ? "OnOneHost" : "") + name_of_offload(c.offload);
+         (c.recompute ? "Recompute" : "") + (c.on_one_host ? "OnOneHost" : "") + (c.updated_early ? "UpdatedEarly" : "") + name_of_offload(c.offload);
 }
 
 // The shape's sizes in a LLaMA with grouped heads, where they allow it.
@@ -85,6 +85,7 @@ DryRunOptions options_of(const Case& c) {
   options.engine.precision = c.precision;
   options.engine.recompute = c.recompute;
   options.engine.offload = c.offload;
+  if (c.updated_early) options.engine.max_norm = 0, options.engine.check_finite = false;
   options.workload = {shape.micro_batch_size, shape.seq_len, /*steps=*/2, /*evaluations=*/1, /*batches_per_evaluation=*/1};
   return options;
 }

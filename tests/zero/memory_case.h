@@ -21,6 +21,7 @@ struct Case {
   Precision precision = {};
   bool recompute = false;
   bool on_one_host = false;
+  bool updated_early = false;
   OffloadOptions offload = {};
 };
 

@@ -26,6 +26,7 @@ std::vector<Case> offloaded_cases() {
             if (n % 4 < 2) c.precision = {at::kBFloat16, n % 4 == 0 ? at::kFloat : at::kBFloat16};
             c.recompute = n % 2 == 0;
             c.on_one_host = n % 5 == 2;
+            c.updated_early = n % 7 < 3;
             if (parameters) c.offload.parameters = place;
             if (optimizer) c.offload.optimizer = place;
             if (n % 5 == 4) c.offload.ratio = 0.5;

@@ -12,8 +12,8 @@ namespace {
 
 using Device = SleepingPlace::Device;
 
-enum Factor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kFactors };
-constexpr int kValues[kFactors] = {7, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2};
+enum Factor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kEarly, kFactors };
+constexpr int kValues[kFactors] = {7, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 2};
 enum What { parameters, optimizer, both, half_of_the_optimizer, apart, activations, all };
 
 bool parameters_sleep(const Choice& c) { return c[kWhat] == parameters || c[kWhat] == both || c[kWhat] == apart || c[kWhat] == all; }
@@ -52,6 +52,7 @@ TrainingCase case_of(const Choice& c) {
   test.recompute = c[kRecompute] != 0;
   if (c[kDtype]) test.precision = {at::kBFloat16, at::kFloat};
   test.on_one_host = c[kHost] != 0;
+  if (c[kEarly]) test.max_norm = 0, test.check_finite = false;
   test.lr = 3e-4;
   test.gradients_from = test.steps - 1;
   return test;
@@ -63,7 +64,7 @@ std::string name_of(const ::testing::TestParamInfo<Choice>& info) {
   return one_of(kWhat, {"Parameters", "Optimizer", "Both", "HalfOfTheOptimizer", "Apart", "Activations", "All"}) + one_of(kDevice, {"Host", "Disk"}) +
          one_of(kOverlap, {"Blocked", "Overlapped"}) + one_of(kBuffers, {"TwoSlots", "ThreeSlots"}) + one_of(kModel, {"Gpt2", "Llama"}) +
          fmt::format("Stage{}Ranks{}", c[kStage], c[kRanks] + 1) + one_of(kMicroBatches, {"", "MicroBatches"}) + one_of(kRecompute, {"", "Recompute"}) +
-         one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"});
+         one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"}) + one_of(kEarly, {"", "UpdatedEarly"});
 }
 
 class OffloadedTraining : public ::testing::TestWithParam<Choice> {};

@@ -78,6 +78,22 @@ TEST(StepWork, MovesWhatSleepsAndUpdatesItBesideTheComputation) {
   padded(2 * halved.forward.moves.up, 4 * all);
 }
 
+TEST(StepWork, UpdatesRunInBackwardWhereNothingIsLeftToWaitFor) {
+  const Model model = untied();
+  DryRunOptions options;
+  options.engine.sharding = Sharding::of_stage(3);
+  options.engine.offload = asleep(true, true);
+  options.engine.max_norm = 0;
+  options.workload = {kSamples, kTokens, 1, 0, 0};
+  const auto checked = dry_run(model, *make_adamw({}), options).step;
+  EXPECT_EQ(checked.backward.updated, 0);
+  options.engine.check_finite = false;
+  const auto early = dry_run(model, *make_adamw({}), options).step;
+  EXPECT_EQ(early.backward.updated, checked.forward.updated);
+  EXPECT_EQ(early.forward.updated, 0);
+  EXPECT_EQ(early.forward.flops, checked.forward.flops);
+}
+
 TEST(StepWork, OnDiskAnUpdateIsOneReadAndOneWriteBesideTheFetches) {
   auto offload = asleep(true, true);
   offload.parameters.device = offload.optimizer.device = SleepingPlace::Device::disk;

@@ -62,6 +62,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   options.recompute = test.recompute;
   options.prefetch = test.prefetch;
   options.max_norm = test.max_norm;
+  options.check_finite = test.check_finite;
   options.offload = test.offload;
   Engine engine(model, communicator, wrapped_optimizer ? *wrapped_optimizer : *plain_optimizer, ledger, options);
   const int64_t own = test.global_batch_size / test.ranks / test.micro_batches;

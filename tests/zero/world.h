@@ -79,6 +79,7 @@ struct TrainingCase {
   int64_t global_batch_size = 12;
   int64_t seq_len = 37;
   double lr = 1e-2;
+  bool check_finite = true;
   double max_norm = 0.1;  // below every norm of these models: each step is clipped
   int64_t validation_windows = 26;  // two global batches, and a third that is partly empty
   bool sgd = false;
