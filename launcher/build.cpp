@@ -125,6 +125,7 @@ OffloadOptions offload_options(const Settings::ZeroOptimization& settings) {
   options.optimizer = place_of(optimizer.device, optimizer.path, optimizer.overlap);
   options.buffer_count = static_cast<int>(settings.offload_param.buffer_count);
   options.ratio = settings.offload_optimizer.ratio;
+  options.verify_disk = settings.verify_extents;
   return options;
 }
 

@@ -87,6 +87,7 @@ constexpr int64_t kPart = 64 * kMebibyte;
 
 void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& ledger, Rates& rates, std::string* note) {
   DiskStore disk(*options.path, options.bytes, ledger);
+  disk.use_memory({memory.data(), static_cast<size_t>(std::min(kPart, memory.bytes()))});
   if (note) *note = disk.note();
   const auto rate = [&](auto&& move) {
     return static_cast<double>(disk.bytes()) / seconds_of([&] {

@@ -119,6 +119,7 @@ struct Settings {
   struct ZeroOptimization {
     int64_t stage = 3;
     int64_t prefetch = 1;  // units gathered ahead
+    bool verify_extents = false;  // checksums of what sleeps on disk
     struct OffloadParam {
       OffloadDevice device = OffloadDevice::none;
       std::optional<std::string> path;  // of nvme: a folder

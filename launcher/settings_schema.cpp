@@ -156,6 +156,7 @@ void add_engine(std::vector<Field>& fields) {
   fields.push_back(field<&Settings::activation_checkpoint, &Checkpoint::path>("activation_checkpoint", "path", Maybe{"null", Text{}}));
   fields.push_back(field<zero, &Zero::stage>("zero_optimization", "stage", Integer(0, 3)));
   fields.push_back(field<zero, &Zero::prefetch>("zero_optimization", "prefetch", Integer(0, 64)));
+  fields.push_back(field<zero, &Zero::verify_extents>("zero_optimization", "verify_extents", Flag{}));
   add_offload<&Zero::offload_param, Zero::OffloadParam>("zero_optimization.offload_param", fields);
   fields.push_back(field<zero, &Zero::offload_param, &Zero::OffloadParam::buffer_count>("zero_optimization.offload_param", "buffer_count", Integer(2, 64)));
   add_offload<&Zero::offload_optimizer, Zero::OffloadOptimizer>("zero_optimization.offload_optimizer", fields);

@@ -40,6 +40,8 @@ class BlockIo {
   // the first block that failed; none is on its way then.
   virtual void read(Extents to) = 0;
   virtual void write(Extents from) = 0;
+  // Most blocks will lie in this memory, which stays; no move is under way. Returns errno where it cannot be prepared for that; moves work as before then.
+  virtual int use_memory(std::span<std::byte> memory) = 0;
 };
 
 // Of a Direction(file, writes, options), whose move(extents) is one of the two.
@@ -49,6 +51,10 @@ class BothDirections final : public BlockIo {
   BothDirections(int file, const BlockOptions& options) : reads_(file, false, options), writes_(file, true, options) {}
   void read(Extents to) override { reads_.move(to); }
   void write(Extents from) override { writes_.move(from); }
+  int use_memory(std::span<std::byte> memory) override {
+    const int error = reads_.use_memory(memory);
+    return error ? error : writes_.use_memory(memory);
+  }
 
  private:
   Direction reads_, writes_;

@@ -85,6 +85,17 @@ void DiskStore::choose_io(const DiskStoreOptions& options) {
   io_ = make_threaded_io(file_, options.blocks);
 }
 
+std::string DiskStore::note() const {
+  std::string note = note_;
+  if (!memory_note_.empty()) append(note, memory_note_);
+  return note.empty() ? "" : "offload path " + folder_ + ": " + note;
+}
+
+void DiskStore::use_memory(std::span<std::byte> memory) {
+  const int error = io_->use_memory(memory);
+  memory_note_ = error ? fmt::format("its buffers cannot be locked in memory ({}), so they are for each move; the limit of locked memory is that of ulimit -l", system_message(error)) : "";
+}
+
 void DiskStore::read(Extents to) { move(to, &BlockIo::read, "read"); }
 
 void DiskStore::write(Extents from) { move(from, &BlockIo::write, "written"); }

@@ -25,9 +25,10 @@ class DiskStore : public Store {
   DiskStore& operator=(const DiskStore&) = delete;
 
   int64_t bytes() const override { return bytes_; }
-  std::string note() const override { return note_.empty() ? "" : "offload path " + folder_ + ": " + note_; }
+  std::string note() const override;
   bool is_memory() const override { return false; }
   std::byte* data() override { return nullptr; }
+  void use_memory(std::span<std::byte> memory) override;
   using Store::read, Store::write;
   void read(Extents to) override;
   void write(Extents from) override;
@@ -42,7 +43,7 @@ class DiskStore : public Store {
   MemoryLedger& ledger_;
   const int64_t bytes_;
   int file_ = -1;
-  std::string note_;
+  std::string note_, memory_note_;
   std::unique_ptr<BlockIo> io_;
 };
 

@@ -76,7 +76,8 @@ Offloader::~Offloader() = default;
 void Offloader::reserve(int64_t batch_bytes) {
   batch_bytes = in_store_units(batch_bytes);
   if (batch_bytes <= options_.batch_bytes) return;
-  for (const auto& free : free_) free.wait();
+  wait_until_free();
+  for (auto* store : attached_) store->use_memory({});
   buffers_.reset();
   if (options_.counts_only) {
     buffers_ = std::make_unique<CountedStore>(kBuffers * batch_bytes, ledger_, Category::host);
@@ -89,6 +90,22 @@ void Offloader::reserve(int64_t batch_bytes) {
     }
   }
   options_.batch_bytes = batch_bytes;
+  for (auto* store : attached_) store->use_memory(buffers());
+}
+
+void Offloader::wait_until_free() {
+  for (const auto& free : free_) free.wait();
+}
+
+void Offloader::attach(Store& store) {
+  attached_.push_back(&store);
+  store.use_memory(buffers());
+}
+
+void Offloader::detach(Store& store) {
+  wait_until_free();
+  store.use_memory({});
+  std::erase(attached_, &store);
 }
 
 Offloader::Moved Offloader::work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after) {

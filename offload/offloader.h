@@ -67,6 +67,10 @@ class Offloader {
   // What is asked for from now on is counted in `traffic`, which must stay; null: nowhere. Counts in a run that computes nothing, too.
   void count_in(OffloadTraffic* traffic) { traffic_ = traffic; }
 
+  // Works will be asked for on this store: it gets to know the buffers. Until it is detached, which waits for its works.
+  void attach(Store& store);
+  void detach(Store& store);
+
   // Makes the buffers for pieces on disk at least so large. Waits for works that use them.
   void reserve(int64_t batch_bytes);
 
@@ -83,12 +87,15 @@ class Offloader {
   Moved work_in_place(Store& store, std::vector<Piece> pieces, Stream& stream, const std::string& label, Work work, std::vector<Event> after);
   Moved work_in_batches(Store& store, std::vector<Piece> pieces, Streams& streams, const std::string& label, Work work, std::vector<Event> after);
 
+  std::span<std::byte> buffers() { return buffers_ && !options_.counts_only ? std::span(buffers_->data(), static_cast<size_t>(buffers_->bytes())) : std::span<std::byte>(); }
+  void wait_until_free();
   void count(const Store& store, std::span<const Piece> pieces, Lane lane) const;
 
   MemoryLedger& ledger_;
   OffloaderOptions options_;
   OffloadTraffic* traffic_ = nullptr;
   std::unique_ptr<Store> buffers_;
+  std::vector<Store*> attached_;
   std::array<Event, kBuffers> free_;  // of a buffer
   int next_buffer_ = 0;
   std::array<Streams, kLaneCount> lanes_;

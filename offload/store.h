@@ -32,6 +32,9 @@ class Store {
   // The bytes themselves, where they are memory; else null.
   virtual std::byte* data() = 0;
 
+  // Extents will mostly come from or go to this memory, which stays until the store goes, or is told of other memory: some prepare for that.
+  virtual void use_memory(std::span<std::byte>) {}
+
   // Move all extents, as many at a time as the store can; block until done. REQUIRES each within bytes(); offset, size and address multiples
   // of kStoreAlignment. Thread-safe for extents apart; what has never been written reads as zeros. Throw Error(io) that says what could not
   // be moved and why.

@@ -21,6 +21,18 @@ class Ring {
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
 
+  // Its pages are found and pinned once, instead of for each block.
+  int use_memory(std::span<std::byte> memory) {
+    const std::lock_guard lock(mutex_);
+    if (!registered_.empty()) io_uring_unregister_buffers(&ring_);
+    registered_ = {};
+    if (memory.empty()) return 0;
+    const iovec whole{memory.data(), memory.size()};
+    const int result = io_uring_register_buffers(&ring_, &whole, 1);
+    if (result == 0) registered_ = memory;
+    return -result;
+  }
+
   void move(Extents extents) {
     const std::lock_guard lock(mutex_);
     std::vector<Extent*> idle;
@@ -50,10 +62,11 @@ class Ring {
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);  // as many as blocks: there always is one
     const auto size = static_cast<unsigned>(block.memory.size());
     const auto offset = static_cast<uint64_t>(block.offset);
-    if (writes_) {
-      io_uring_prep_write(entry, file_, block.memory.data(), size, offset);
+    auto* const data = block.memory.data();
+    if (data >= registered_.data() && data + size <= registered_.data() + registered_.size()) {
+      writes_ ? io_uring_prep_write_fixed(entry, file_, data, size, offset, 0) : io_uring_prep_read_fixed(entry, file_, data, size, offset, 0);
     } else {
-      io_uring_prep_read(entry, file_, block.memory.data(), size, offset);
+      writes_ ? io_uring_prep_write(entry, file_, data, size, offset) : io_uring_prep_read(entry, file_, data, size, offset);
     }
     io_uring_sqe_set_data(entry, &block);
   }
@@ -74,6 +87,7 @@ class Ring {
   const int64_t block_bytes_;
   std::vector<Extent> blocks_;
   io_uring ring_{};
+  std::span<std::byte> registered_;
   std::mutex mutex_;
 };
 

@@ -19,10 +19,10 @@ struct SleepingPlace {
   bool same_store(const SleepingPlace& other) const { return device == other.device && path == other.path; }
 };
 
+using MakeStore = std::function<std::unique_ptr<Store>(const SleepingPlace&, int64_t, MemoryLedger&)>;
+
 // On the host, or on disk.
 std::unique_ptr<Store> open_store(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger);
-
-using MakeStore = std::function<std::unique_ptr<Store>(const SleepingPlace&, int64_t, MemoryLedger&)>;
 
 struct OffloadOptions {
   SleepingPlace parameters = {};  // REQUIRES sharded parameters
@@ -30,6 +30,8 @@ struct OffloadOptions {
   SleepingPlace activations = {};  // what units read in forward. REQUIRES recompute: else their graphs hold more than that
   int buffer_count = 2;           // upload slots: slices of parameters that are on the device at a time, where moves overlap
   double ratio = 1;               // of the optimizer that sleeps, by elements; what stays is that of the last units
+
+  bool verify_disk = false;  // checksums of what sleeps on disk, held against what is read
 
   int64_t disk_stripe = 1 << 18;        // elements whose weights, masters, states and gradients lie together on disk
   int64_t disk_batch_bytes = 18 << 20;  // on their way to or from a disk at a time, for each of Offloader::kBuffers buffers
@@ -43,6 +45,9 @@ struct OffloadOptions {
     const auto beside = [](const SleepingPlace& place) { return !place.sleeps() || place.overlaps; };
     return beside(parameters) && beside(optimizer) && beside(activations);
   }
+  // With checksums where they are asked for. `counts_only`: charges `ledger`, and nothing else.
+  std::unique_ptr<Store> open(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger, bool counts_only) const;
+
   bool any() const { return parameters.sleeps() || optimizer.sleeps() || activations.sleeps(); }
 };
 

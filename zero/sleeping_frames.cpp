@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "offload/counted_store.h"
 
 namespace zerorun {
 namespace {
@@ -41,9 +40,10 @@ void SleepingFrames::reserve(const StepContext& context) {
   if (sizes == reserved_for_) return;
   const int64_t bytes = lay_out(context);
   if (!store_ || store_->bytes() < bytes) {
+    if (store_) offloader_.detach(*store_);
     store_.reset();
-    const auto category = options_.place.device == SleepingPlace::Device::disk ? Category::disk : Category::host;
-    store_ = options_.counts_only ? std::make_unique<CountedStore>(bytes, ledger_, category) : options_.make_store(options_.place, bytes, ledger_);
+    store_ = options_.offload.open(options_.place, bytes, ledger_, options_.counts_only);
+    offloader_.attach(*store_);
   }
   reserved_for_ = sizes;
 }
@@ -68,7 +68,7 @@ int64_t SleepingFrames::lay_out(const StepContext& given) {
     }
     flow = model_.unit(unit).forward(context, weights_[static_cast<size_t>(unit)], std::move(flow));
   }
-  if (options_.place.device == SleepingPlace::Device::disk) offloader_.reserve(std::clamp(largest, int64_t{0}, std::max(options_.disk_batch_bytes, kPieceBytes)));
+  if (options_.place.device == SleepingPlace::Device::disk) offloader_.reserve(std::clamp(largest, int64_t{0}, std::max(options_.offload.disk_batch_bytes, kPieceBytes)));
   return bytes;
 }
 

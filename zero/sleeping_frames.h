@@ -15,8 +15,7 @@ namespace zerorun {
 struct SleepingFramesOptions {
   SleepingPlace place;
   at::ScalarType dtype = at::kFloat;  // of the parameters
-  MakeStore make_store = open_store;
-  int64_t disk_batch_bytes = 0;
+  OffloadOptions offload = {};
   bool counts_only = false;
 };
 

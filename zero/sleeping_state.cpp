@@ -7,6 +7,7 @@
 #include "offload/counted_store.h"
 #include "offload/disk_store.h"
 #include "offload/host_store.h"
+#include "offload/verified_store.h"
 
 namespace zerorun {
 namespace {
@@ -34,6 +35,17 @@ std::vector<bool> sleeping_states(const Model& model, const SleepingStateOptions
 std::unique_ptr<Store> open_store(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger) {
   if (place.device == Device::disk) return std::make_unique<DiskStore>(place.path, bytes, ledger);
   return std::make_unique<HostStore>(bytes, ledger);
+}
+
+std::unique_ptr<Store> OffloadOptions::open(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger, bool counts_only) const {
+  const bool disk = place.device == Device::disk;
+  std::unique_ptr<Store> store;
+  if (counts_only) {
+    store = std::make_unique<CountedStore>(bytes, ledger, disk ? Category::disk : Category::host);
+  } else {
+    store = make_store(place, bytes, ledger);
+  }
+  return disk && verify_disk ? std::make_unique<VerifiedStore>(std::move(store), ledger) : std::move(store);
 }
 
 // A store to be: groups take their places in it before it is opened.
@@ -90,9 +102,7 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
   }
 
   for (auto& space : spaces_) {
-    const bool disk = space->place.device == Device::disk;
-    space->store = options.counts_only ? std::make_unique<CountedStore>(space->bytes, ledger, disk ? Category::disk : Category::host)
-                                       : options.offload.make_store(space->place, space->bytes, ledger);
+    space->store = options.offload.open(space->place, space->bytes, ledger, options.counts_only);
   }
   const auto overlaps = [](std::initializer_list<SleepingPlace> places) {
     const auto first = std::ranges::find_if(places, &SleepingPlace::sleeps);
@@ -102,13 +112,13 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
   const bool fetches_overlap = overlaps({weights_place, state_place, frames_place}), sends_overlap = overlaps({state_place, weights_place, frames_place});
   moves.overlaps = {false, fetches_overlap, sends_overlap, state_place.overlaps};
   offloader_ = std::make_unique<Offloader>(ledger, moves);
+  for (auto& space : spaces_) offloader_->attach(*space->store);
   if (frames_place.sleeps() && !options.inference) {
     frames_place.overlaps = fetches_overlap && sends_overlap;
     frames_ = std::make_unique<SleepingFrames>(model, ledger, *offloader_,
                                                SleepingFramesOptions{.place = frames_place,
                                                                      .dtype = options.precision.parameters,
-                                                                     .make_store = options.offload.make_store,
-                                                                     .disk_batch_bytes = options.offload.disk_batch_bytes,
+                                                                     .offload = options.offload,
                                                                      .counts_only = options.counts_only});
   }
   for (size_t g = 0; g < planned.size(); ++g) {

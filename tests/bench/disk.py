@@ -50,8 +50,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
     best = {side: {"read": 0.0, "write": 0.0} for side in ("zerorun", "fio")}
-    for _ in range(given.rounds):
-        for side, rates in (("zerorun", zerorun_rates(given.program, given.folder, given.mib)), ("fio", fio_rates(given.folder, given.mib))):
+    sides_of = {"zerorun": lambda: zerorun_rates(given.program, given.folder, given.mib), "fio": lambda: fio_rates(given.folder, given.mib)}
+    for round_ in range(given.rounds):
+        for side in sorted(sides_of, reverse=round_ % 2 == 0):  # each begins every other round
+            rates = sides_of[side]()
             best[side] = {direction: max(best[side][direction], rates[direction]) for direction in best[side]}
     ratios = {direction: best["zerorun"][direction] / best["fio"][direction] for direction in ("read", "write")}
     print("| disk, GB/s | zerorun | fio | ratio (asked) |\n|---|---|---|---|")

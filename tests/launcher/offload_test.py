@@ -1,9 +1,14 @@
 """What sleeps on disk or in host memory, as users run it. Usage: offload_test.py ZERORUN MPIRUN"""
+import contextlib
+import ctypes
+import errno
 import json
 import os
 import pathlib
 import resource
+import struct
 import subprocess
+import time
 import unittest
 
 from program import ENVIRONMENT, WITHIN, ZERORUN, Program
@@ -26,6 +31,20 @@ def on_disk(path="asleep"):
     places = {f"{section}.{key}": value for section in (PARAM, OPTIMIZER) for key, value in (("device", "nvme"), ("path", path))}
     places |= {"activation_checkpoint.mode": "full", "activation_checkpoint.offload": "nvme", "activation_checkpoint.path": path}
     return tuple(word for key, value in places.items() for word in ("--set", f"{key}={value}"))
+
+
+def refuse_io_uring():
+    """A filter of system calls, as containers have: io_uring_setup is not permitted."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    load, jump_if_equal, answer = 0x20, 0x15, 0x06
+    numbers = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+    lines = [(load, 0, 0, 4), (jump_if_equal, 0, 2, numbers[os.uname().machine]), (load, 0, 0, 0), (jump_if_equal, 1, 0, 425), (answer, 0, 0, 0x7FFF0000),
+             (answer, 0, 0, 0x00050000 | errno.EPERM)]
+    code = b"".join(struct.pack("HBBI", *line) for line in lines)
+    memory = ctypes.create_string_buffer(code)
+    program = struct.pack("HxxxxxxP", len(lines), ctypes.addressof(memory))
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, ctypes.c_char_p(program), 0, 0) != 0:  # no new privileges; a filter
+        os._exit(99)
 
 
 class Offload(Program):
@@ -92,6 +111,53 @@ class Offload(Program):
         self.assertEqual(sum(event["name"] == "update" and event["ph"] == "X" for event in events), 2, "of two steps")
         for event in events:
             self.assertTrue(event["ph"] == "M" or (event["ts"] >= 0 and event["dur"] >= 0), event)
+
+    def losses(self, run):
+        return [step["loss"] for step in self.metrics(run)]
+
+    def test_where_io_uring_is_not_permitted_threads_read_and_write_and_a_note_says_so(self):
+        status, out, err = self.run_program("train.yaml", *on_disk(), ranks=0)
+        self.assertEqual(status, 0, out + err)
+        refused = subprocess.run([ZERORUN, "train.yaml", *on_disk(), "--set", "run.name=refused"], cwd=self.folder, env=ENVIRONMENT, text=True, capture_output=True,
+                                 stdin=subprocess.DEVNULL, timeout=WITHIN, preexec_fn=refuse_io_uring)
+        self.assertEqual(refused.returncode, 0, refused.stdout + refused.stderr)
+        self.assertIn("note: offload path asleep: io_uring cannot be used (Operation not permitted), so threads read and write, which is slower", refused.stdout)
+        self.assertEqual(self.losses("refused"), self.losses("train"))
+
+    def test_two_runs_share_a_folder(self):
+        runs = [self.start("train.yaml", *on_disk(), "--set", f"run.name={name}", ranks=2) for name in ("one", "other")]
+        for run in runs:
+            out, err = run.communicate(timeout=WITHIN)
+            self.assertEqual(run.returncode, 0, out + err)
+        self.assertEqual(self.losses("one"), self.losses("other"))
+
+    def change_what_sleeps(self, change, *options):
+        """Of a run under way, by change(file) on its nameless files, again and again until it ends. What it says."""
+        process = self.start("train.yaml", *on_disk(), "--set", "training.steps=100000", *options, ranks=0)
+        self.wait_for_step("train")
+        files = []
+        for entry in pathlib.Path(f"/proc/{process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed in between
+                if "/asleep/" in os.readlink(entry):
+                    files.append(os.open(entry, os.O_RDWR))
+        end = time.monotonic() + WITHIN
+        while process.poll() is None and time.monotonic() < end:
+            for file in files:
+                change(file)
+            time.sleep(0.01)
+        for file in files:
+            os.close(file)
+        out, err = process.communicate(timeout=WITHIN)
+        self.assertEqual(process.returncode, 74, out + err)
+        self.assertEqual(err.count("zerorun: "), 1, err)
+        return err
+
+    def test_what_is_lost_of_a_file_ends_the_run(self):
+        self.assertRegex(self.change_what_sleeps(lambda file: os.ftruncate(file, 4096)), r"offload path asleep: \d+ bytes at \d+ cannot be read: Input/output error")
+
+    def test_what_changes_on_the_disk_ends_the_run_where_it_is_verified(self):
+        err = self.change_what_sleeps(lambda file: os.pwrite(file, os.urandom(65536), 0), "--set", "zero_optimization.verify_extents=true")
+        self.assertIn("what sleeps on disk has changed", err)
 
     def test_a_place_that_cannot_be_used_is_named(self):
         for path, status, message in (("nowhere", 73, "offload path nowhere: No such file or directory"), ("/dev/shm", 78, "/dev/shm is tmpfs, which is memory"),

@@ -51,7 +51,7 @@ precision: {param_dtype: fp16, reduce_dtype: bf16,
             fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
 activation_checkpoint: {mode: full, offload: nvme, path: /c}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
-zero_optimization: {stage: 1, prefetch: 2, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
+zero_optimization: {stage: 1, prefetch: 2, verify_extents: true, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
                     offload_optimizer: {device: nvme, path: /a/b, overlap: false, ratio: 0.5}}
 comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true}
 metrics: {log_freq: 1, export_hf: false, trace_steps: 3}
@@ -87,6 +87,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(settings.optimizer.name, Settings::OptimizerName::sgd);
   EXPECT_EQ(settings.optimizer.betas, (std::array{0.8, 0.99}));
   EXPECT_EQ(settings.lr_scheduler.name, Settings::Schedule::linear);
+  EXPECT_TRUE(settings.zero_optimization.verify_extents);
   EXPECT_EQ(settings.zero_optimization.offload_param, (Settings::ZeroOptimization::OffloadParam{Settings::OffloadDevice::none, "/a", false, 3}));
   EXPECT_EQ(settings.zero_optimization.offload_optimizer, (Settings::ZeroOptimization::OffloadOptimizer{Settings::OffloadDevice::nvme, "/a/b", false, 0.5}));
   EXPECT_EQ(settings.comm.timeout_seconds, 600);

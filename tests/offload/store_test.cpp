@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "offload/verified_store.h"
 #include "tests/offload/stores.h"
 
 namespace zerorun::test {
@@ -24,10 +25,11 @@ std::unique_ptr<Store> on_disk(int64_t bytes, MemoryLedger& ledger, DiskStoreOpt
 }
 
 const StoreUnderTest kStores[] = {
-    {"host", [](int64_t bytes, MemoryLedger& ledger) { return std::make_unique<HostStore>(bytes, ledger); }},
-    {"disk", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {}); }},
-    {"disk_small_blocks", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {.blocks = {.block_bytes = kUnit, .depth = 3}}); }},
-    {"disk_threads", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {.blocks = {.block_bytes = 2 * kUnit}, .may_use_uring = false}); }},
+    {"host", [](int64_t bytes, MemoryLedger& ledger) { return std::make_unique<HostStore>(bytes, ledger); }, 0},
+    {"disk", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {}); }, 0},
+    {"disk_small_blocks", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {.blocks = {.block_bytes = kUnit, .depth = 3}}); }, 0},
+    {"disk_threads", [](int64_t bytes, MemoryLedger& ledger) { return on_disk(bytes, ledger, {.blocks = {.block_bytes = 2 * kUnit}, .may_use_uring = false}); }, 0},
+    {"disk_verified", [](int64_t bytes, MemoryLedger& ledger) { return std::make_unique<VerifiedStore>(on_disk(bytes, ledger, {}), ledger); }, 8},
 };
 
 TEST_P(StoreContract, WhatIsWrittenIsRead) {
@@ -106,7 +108,7 @@ TEST_P(StoreContract, ChargesWhatItHolds) {
   {
     const auto store = make(5 * kUnit - 1);
     EXPECT_EQ(store->bytes(), 5 * kUnit);
-    EXPECT_EQ(held(), 5 * kUnit);
+    EXPECT_EQ(held(), 5 * (kUnit + GetParam().beside_a_unit));
     EXPECT_EQ(ledger_.usage().total_now, 0) << "none of it is the device's";
   }
   EXPECT_EQ(held(), 0);

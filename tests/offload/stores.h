@@ -34,6 +34,7 @@ inline std::string disk_folder() { return std::filesystem::current_path().string
 struct StoreUnderTest {
   std::string name;
   std::function<std::unique_ptr<Store>(int64_t bytes, MemoryLedger& ledger)> make;
+  int64_t beside_a_unit = 0;  // bytes held for each kStoreAlignment
 };
 
 inline void PrintTo(const StoreUnderTest& store, std::ostream* out) { *out << store.name; }

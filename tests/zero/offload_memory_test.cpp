@@ -31,6 +31,7 @@ std::vector<Case> offloaded_cases() {
             if (optimizer) c.offload.optimizer = place;
             if (n % 5 == 4) c.offload.ratio = 0.5;
             c.offload.buffer_count = 2 + n % 2;
+            c.offload.verify_disk = n % 2 == 0;
             cases.push_back(c);
             if (!c.recompute) continue;
             c.offload.activations = place;

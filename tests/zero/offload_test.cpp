@@ -35,6 +35,7 @@ OffloadOptions offload_of(const Choice& c) {
   if (c[kWhat] == apart) offload.optimizer.device = c[kDevice] ? Device::host : Device::disk;
   if (c[kWhat] == half_of_the_optimizer) offload.ratio = 0.5;
   offload.buffer_count = 2 + c[kBuffers];
+  offload.verify_disk = c[kBuffers] != 0;
   offload.disk_stripe = 2048;
   offload.disk_batch_bytes = 100'000;
   return offload;
