@@ -98,8 +98,14 @@ void ParamGroup::initialise() {
   });
 }
 
+// What is on its way back from its update is gathered when it is waited for: a unit ahead must not keep this one from computing.
 Work ParamGroup::gather(Slot slot) {
-  settle();
+  if (unsettled_) {
+    return Work([this, slot] {
+      settle();
+      gather(slot).wait();
+    });
+  }
   if (weights_sleep()) finish_fetch();
   if (shares_slices()) slot = side_by_side_;
   const Span slice = own_weights();
