@@ -173,7 +173,8 @@ Options
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3
   --path FOLDER     bench rates: on the disk to measure; --mib N: that are moved, 1024
-  --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16
+  --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16,
+                    sharded-offload,bf16-offload,offload
   --help, -h        this text
   --version         the version
 

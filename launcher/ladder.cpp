@@ -14,6 +14,7 @@ constexpr int kParts = 4;  // in which a batch is accumulated
 
 std::vector<Rung> all_rungs(int64_t batch, int ranks) {
   using Update = Rung::Update;
+  using Asleep = Rung::Asleep;
   const int64_t part = batch / kParts;
   const int per_rank = std::max(1, (kParts + ranks - 1) / ranks);  // micro-batches that are no larger than a part
   const int64_t share = batch / ranks / per_rank;
@@ -30,6 +31,9 @@ std::vector<Rung> all_rungs(int64_t batch, int ranks) {
       {"bf16", "  in bf16", part, kParts, true, Update::adamw, true, 1, 0, {}},
       {"sharded", "+ " + sharded, share, per_rank, true, Update::adamw, false, ranks, 3, {target(5'742), target(7'004)}},
       {"sharded-bf16", "  in bf16", share, per_rank, true, Update::adamw, true, ranks, 3, {}},
+      {"sharded-offload", "  with a sleeping optimizer", share, per_rank, true, Update::adamw, false, ranks, 3, {target(3'039), {}}, Asleep::optimizer},
+      {"bf16-offload", "bf16 with a sleeping optimizer", part, kParts, true, Update::adamw, true, 1, 0, {2'758, {}}, Asleep::optimizer},
+      {"offload", "all asleep in host memory", part, kParts, true, Update::adamw, false, 1, 3, {412, {}}, Asleep::all},
   };
 }
 
@@ -44,9 +48,20 @@ const char* name_of(Rung::Update update) {
   fail(ErrorKind::bug, "update {}", static_cast<int>(update));
 }
 
+const char* name_of(Rung::Asleep asleep) {
+  switch (asleep) {
+    case Rung::Asleep::nothing: return "nothing";
+    case Rung::Asleep::optimizer: return "optimizer";
+    case Rung::Asleep::all: return "all";
+  }
+  fail(ErrorKind::bug, "asleep {}", static_cast<int>(asleep));
+}
+
 int state_bytes_per_parameter(const Rung& rung) {
   const int states = rung.update == Rung::Update::adamw ? 2 : rung.update == Rung::Update::momentum ? 1 : 0;
   const int computed_with = rung.bf16 ? 2 : 4, master = rung.bf16 ? 4 : 0;
+  if (rung.asleep == Rung::Asleep::all) return 0;
+  if (rung.asleep == Rung::Asleep::optimizer) return computed_with;
   return 2 * computed_with + master + 4 * states;  // parameters and gradients in the same dtype
 }
 

@@ -25,12 +25,13 @@ LadderOptions parse_ladder_options(int argc, const char* const* argv);
 
 // What is published for a rung of the toy: 708,412,160 parameters, 11 tokens, 128 samples.
 struct Published {
-  std::optional<int64_t> target_mib;    // for the states, rounded
+  std::optional<int64_t> target_mib;    // for the states, rounded; where something sleeps for all that a rank holds
   std::optional<int64_t> document_mib;  // measured on an A40, with its context and cached blocks
 };
 
 struct Rung {
   enum class Update { adamw, momentum, sgd };
+  enum class Asleep { nothing, optimizer, all };  // in host memory: the optimizer and summed gradients; parameters too
 
   std::string name;  // for --rows
   std::string label;
@@ -42,13 +43,16 @@ struct Rung {
   int ranks = 1;
   int stage = 0;
   Published toy = {};
+  Asleep asleep = Asleep::nothing;
 
   int64_t samples() const { return micro_batch_size * accumulation * ranks; }  // of a step
 };
 
 const char* name_of(Rung::Update update);
 
-// Bytes of parameters, gradients and optimizer states per parameter, over all ranks.
+const char* name_of(Rung::Asleep asleep);
+
+// Bytes of parameters, gradients and optimizer states per parameter, over all ranks, on devices: what sleeps is not in it.
 int state_bytes_per_parameter(const Rung& rung);
 
 // The rungs that options.rows names, or all, in the order of the ladder; sharded ones over `ranks`. Every rung but the two

@@ -20,6 +20,7 @@ Json to_json(const RungResult& result, bool is_toy) {
                {"recompute", rung.recompute},
                {"optimizer", name_of(rung.update)},
                {"dtype", rung.bf16 ? "bf16" : "fp32"},
+               {"asleep", name_of(rung.asleep)},
                {"ranks", rung.ranks},
                {"stage", rung.stage},
                {"threads", result.threads},

@@ -70,6 +70,9 @@ EngineOptions engine_options_of(const Rung& rung) {
   options.micro_batches = rung.accumulation;
   options.recompute = rung.recompute;
   if (rung.bf16) options.precision = {at::kBFloat16, at::kBFloat16};
+  const SleepingPlace host{SleepingPlace::Device::host};
+  if (rung.asleep != Rung::Asleep::nothing) options.offload.optimizer = host;
+  if (rung.asleep == Rung::Asleep::all) options.offload.parameters = host;
   return options;
 }
 

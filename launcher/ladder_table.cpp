@@ -63,7 +63,7 @@ std::string ladder_legend(const Ladder& ladder) {
       "without padding; process: the process's own peak, of all ranks that are its threads; memory, time: measured memory and\n"
       "time per sample against the first row\n";
   if (ladder.is_toy)
-    text += "target: for the states; document: what was measured on an A40, with its context and what its allocator kept\n";
+    text += "target: for the states, or all where something sleeps; document: what was measured on an A40, with its context and what its allocator kept\n";
   return text;
 }
 

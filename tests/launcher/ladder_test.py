@@ -7,9 +7,10 @@ from program import Program
 HIDDEN, LAYERS, LENGTH, VOCABULARY = 64, 3, 11, 3
 SMALL = ("--hidden-size", str(HIDDEN), "--layers", str(LAYERS), "--heads", "2", "--steps", "2", "--batch", "16")
 PARAMETERS = LAYERS * (12 * HIDDEN**2 + 13 * HIDDEN) + (2 * VOCABULARY + LENGTH + 2) * HIDDEN
-RUNGS = ["whole", "half", "quarter", "accumulation", "recompute", "momentum", "sgd", "bf16", "sharded", "sharded-bf16"]
-BYTES = dict.fromkeys(RUNGS, 16) | {"momentum": 12, "sgd": 8}
-SHARDED = {"sharded", "sharded-bf16"}
+RUNGS = ["whole", "half", "quarter", "accumulation", "recompute", "momentum", "sgd", "bf16", "sharded", "sharded-bf16", "sharded-offload", "bf16-offload", "offload"]
+BYTES = dict.fromkeys(RUNGS, 16) | {"momentum": 12, "sgd": 8, "sharded-offload": 4, "bf16-offload": 2, "offload": 0}
+ASLEEP = {"sharded-offload", "bf16-offload", "offload"}  # 16 bytes each, the weights that were updated too
+SHARDED = {"sharded", "sharded-bf16", "sharded-offload"}
 
 
 class Ladder(Program):
@@ -36,12 +37,16 @@ class Ladder(Program):
         """Copies of the parameters over the ranks, and at stage 3 the gathered units, where processes do not read them in place."""
         gathered = rung["memory"]["categories"]["gathered"]["measured"]
         self.assertEqual(rung["state_bytes_per_parameter"], BYTES[rung["name"]])
-        if rung["name"] in SHARDED and rung["ranks_of_process"] > 1:
+        if rung["name"] == "offload" or (rung["name"] in SHARDED and rung["ranks_of_process"] > 1):
             block = (12 * HIDDEN**2 + 13 * HIDDEN) * (2 if rung["dtype"] == "bf16" else 4)
             self.assertGreaterEqual(gathered, 2 * block)
             self.assertLess(gathered, 2.2 * block)
         else:
             self.assertEqual(gathered, 0)
+        host = rung["memory"]["categories"]["host"]["measured"]
+        asleep = 16 * PARAMETERS / rung["ranks"] if rung["name"] in ASLEEP else 0
+        self.assertGreaterEqual(host, asleep)
+        self.assertLessEqual(host, asleep + 5 * 4096 * 2 * (LAYERS + 3) if asleep else 0, "each part of a group is rounded up")
         for which in ("predicted", "measured"):
             self.assertAlmostEqual(rung["states"][which] - gathered, BYTES[rung["name"]] * PARAMETERS / rung["ranks"], delta=1)
 
@@ -65,9 +70,9 @@ class Ladder(Program):
         rungs = {rung["name"]: rung for rung in self.ladder()["rungs"]}
         whole = rungs["whole"]
         self.assertEqual({name: rung["samples"] for name, rung in rungs.items() if rung["samples"] != 16}, {"half": 8, "quarter": 4})
-        for name in ("accumulation", "recompute", "sharded"):
+        for name in ("accumulation", "recompute", "sharded", "sharded-offload", "offload"):
             self.assertAlmostEqual(rungs[name]["last_loss"], whole["last_loss"], delta=1e-5, msg=name)
-        for name in ("bf16", "sharded-bf16"):
+        for name in ("bf16", "sharded-bf16", "bf16-offload"):
             self.assertAlmostEqual(rungs[name]["last_loss"], whole["last_loss"], delta=0.02, msg=name)
         totals = {name: rung["memory"]["total"]["measured"] for name, rung in rungs.items()}
         descent = [totals[name] for name in ("whole", "accumulation", "recompute", "momentum", "sgd")]
