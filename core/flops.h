@@ -1,5 +1,5 @@
 // Floating-point operations of matrix products and attention, counted where they are asked for: on the meta device too, where none is done.
-// What reads memory more than it computes (norms, activation functions, updates) is not counted.
+// Those of the ops here: what a unit asks LibTorch for itself is not counted. What reads memory more than it computes (norms, activation functions, updates) is not counted.
 #pragma once
 #include <cstdint>
 #include <utility>

@@ -8,7 +8,7 @@ namespace {
 
 class TracedStream final : public Stream {
  public:
-  TracedStream(std::unique_ptr<Stream> inner, Trace& trace, std::string lane) : inner_(std::move(inner)), trace_(trace), lane_(std::move(lane)) {}
+  TracedStream(std::unique_ptr<Stream> inner, Trace& trace, std::string lane) : trace_(trace), lane_(std::move(lane)), inner_(std::move(inner)) {}
 
   using Stream::submit;
   Event submit(Task task, std::vector<Event> after) override {
@@ -21,9 +21,9 @@ class TracedStream final : public Stream {
   }
 
  private:
-  std::unique_ptr<Stream> inner_;
   Trace& trace_;
   const std::string lane_;
+  std::unique_ptr<Stream> inner_;  // the last: its tasks use the rest until it is gone
 };
 
 }  // namespace

@@ -140,7 +140,9 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   options.loss_scaling = loss_scaling(settings.precision);
   options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
   options.offload = offload_options(settings.zero_optimization);
-  options.offload.activations = place_of(settings.activation_checkpoint.offload, settings.activation_checkpoint.path);
+  const auto& [param, optimizer] = std::tie(settings.zero_optimization.offload_param, settings.zero_optimization.offload_optimizer);
+  const bool overlap = options.offload.optimizer.sleeps() && !options.offload.parameters.sleeps() ? optimizer.overlap : param.overlap;
+  options.offload.activations = place_of(settings.activation_checkpoint.offload, settings.activation_checkpoint.path, overlap);
   options.max_norm = settings.training.max_norm;
   options.check_finite = settings.training.check_finite;
   options.seed = static_cast<uint64_t>(settings.run.seed);

@@ -99,10 +99,10 @@ CommandLine parse_bench(int argc, const char* const* argv) {
   const auto asks_for_help = [](std::string_view word) { return word == "--help" || word == "-h"; };
   if (std::any_of(argv + 1, argv + argc, asks_for_help)) return line;
   line.command = Command::bench;
-  const auto asks_for = [&](std::string_view what) { return std::find(argv + 1, argv + argc, what) != argv + argc; };
-  if (asks_for("rates")) {
+  const std::string_view what = argc > 2 ? argv[2] : "";
+  if (what == "rates") {
     line.rates = parse_rates_options(argc, argv);
-  } else if (asks_for("offload")) {
+  } else if (what == "offload") {
     line.offload = parse_offload_bench_options(argc, argv);
     line.config = line.offload->config;
     line.overrides = line.offload->overrides;
@@ -118,16 +118,6 @@ T option(const po::variables_map& given, const char* name) {
 }
 
 }  // namespace
-
-std::vector<Override> parse_overrides(const std::vector<std::string>& texts) {
-  std::vector<Override> overrides;
-  for (const auto& text : texts) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0) fail_usage("--set {}: expected KEY=VALUE, such as training.steps=5", text);
-    overrides.push_back({text.substr(0, equals), text.substr(equals + 1)});
-  }
-  return overrides;
-}
 
 CommandLine parse_command_line(int argc, const char* const* argv) {
   if (argc > 1 && argv[1] == std::string_view("bench")) return parse_bench(argc, argv);

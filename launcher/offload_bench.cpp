@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <ostream>
 
 #include "core/error.h"
@@ -59,7 +60,8 @@ std::optional<std::string> disk_of(const Settings& settings) {
 
 Rates rates_of_this_machine(const std::optional<std::string>& disk) {
   const auto known = read_rates(rates_path());
-  const bool fits = known && known->host == host_name() && known->threads == compute_threads() && (!disk || known->disk_read);
+  const bool fits = known && known->host == host_name() && known->threads == compute_threads() &&
+                    (!disk || (known->disk && std::filesystem::absolute(*disk).lexically_normal() == *known->disk));
   return fits ? *known : measure_rates({.path = disk, .bytes = kBytesOfRates});
 }
 
@@ -99,7 +101,7 @@ struct Measured {
   ByResource busy;
 };
 
-ByResource busy_of(const Trace& trace, bool updates_beside) {
+ByResource busy_of(const Trace& trace) {
   ByResource busy;
   const auto in_lane = [&](const std::string& wanted) {
     return trace.total([&](const std::string& lane, const std::string&) { return lane == wanted; }).seconds;
@@ -107,15 +109,14 @@ ByResource busy_of(const Trace& trace, bool updates_beside) {
   const auto in_lanes_of = [&](const char* what) {
     return trace.total([&](const std::string& lane, const std::string&) { return lane.ends_with(what); }).seconds;
   };
-  const auto computed = [&](bool update) {
-    return trace.total([&](const std::string& lane, const std::string& name) { return lane == "compute" && (name == "update") == update; }).seconds;
-  };
-  busy[Resource::compute] = computed(false);
+  const auto computes = [](const std::string& lane, const std::string& name) { return lane == "compute" && name != "update"; };
+  const auto updates = [](const std::string& lane, const std::string& name) { return lane == "update" || (lane == "compute" && name == "update"); };
+  busy[Resource::compute] = trace.total(computes).seconds;
   busy[Resource::to_device] = in_lane("up");
   busy[Resource::to_host] = in_lane("down");
   busy[Resource::disk_read] = in_lanes_of(" reads");
   busy[Resource::disk_write] = in_lanes_of(" writes");
-  busy[Resource::update] = updates_beside ? in_lane("update") : computed(true);
+  busy[Resource::update] = trace.total(updates).seconds;
   return busy;
 }
 
@@ -128,6 +129,7 @@ Measured measure(const Trial& trial) {
   options.trace = &trace;
   MemoryLedger ledger;
   Engine engine(trial.model, trial.communicator, *optimizer, ledger, options);
+  engine.reserve(training.micro_batch_size, training.seq_len);
   std::vector<double> seconds;
   for (int64_t step = 0; step <= trial.steps; ++step) {
     if (step == 1) trace.start();
@@ -143,7 +145,7 @@ Measured measure(const Trial& trial) {
   }
   trace.stop();
   engine.flush();
-  auto busy = busy_of(trace, trial.settings.zero_optimization.offload_optimizer.device != Place::none);
+  auto busy = busy_of(trace);
   for (const auto resource : kResources) busy[resource] /= static_cast<double>(trial.steps);
   return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), median(seconds), busy};
 }
@@ -153,7 +155,7 @@ OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, in
   const auto prediction = predict(trial);
   row.memory = predicted_memory(prediction, trial.model, {process_anonymous_bytes()}).front();
   row.amounts = sum_of(amounts_of(prediction.step));
-  row.predicted = step_time(prediction.step, bench.rates, bench.dtype, trial.engine_options_of_ranks().offload.overlaps());
+  row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks()));
   row.not_run = lack_of_memory(row.memory, local_ranks);
   const auto lacking = gather(trial.communicator, row.not_run.empty() ? 0 : 1);
   if (std::ranges::find(lacking, 1) != lacking.end()) {
@@ -186,7 +188,7 @@ void run_offload_bench(const OffloadBenchOptions& options, Settings settings, Mp
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
   OffloadBench bench{.settings = settings, .parameters = model.parameter_count(), .ranks = session.size(), .threads = threads, .steps = options.steps,
-                     .dtype = name_of(settings.precision.param_dtype), .rates = {}, .rows = {}};
+                     .computation = computation_of(settings, engine_options(settings, session.size())), .rates = {}, .rows = {}};
   if (session.rank() == 0) bench.rates = rates_of_this_machine(disk_of(settings));
   gather(*ranks, 0);  // the others wait: what they did would be in the rates
   for (const bool trains : {true, false}) {

@@ -43,7 +43,7 @@ struct OffloadBench {
   int64_t parameters = 0;
   int ranks = 1, threads = 1;
   int64_t steps = 0;
-  std::string dtype;
+  Computation computation;
   Rates rates;
   std::vector<OffloadRow> rows;
 };

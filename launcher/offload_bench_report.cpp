@@ -52,7 +52,7 @@ std::string resources_of(const OffloadRow& row, const OffloadBench& bench) {
     const double busy = row.busy[resource];
     text += fmt::format("  {:<26} {:>22} {:>10} {:>18} {:>18}\n", name_of(resource), fmt::format("{:.2f} {}", row.amounts[resource] / unit.size, unit.amount),
                         busy > 0 ? fmt::format("{:.3f}", busy) : "-", rate(busy > 0 ? std::optional(row.amounts[resource] / busy) : std::nullopt),
-                        rate(rate_of(resource, bench.rates, bench.dtype)));
+                        rate(rate_of(resource, bench.rates, bench.computation)));
   }
   return text;
 }
@@ -62,7 +62,7 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
   Json resources = Json::object();
   for (const auto resource : kResources) {
     const double busy = row.busy[resource], amount = row.amounts[resource];
-    const auto rate = rate_of(resource, bench.rates, bench.dtype);
+    const auto rate = rate_of(resource, bench.rates, bench.computation);
     resources[key_of(resource)] = {{"amount", static_cast<int64_t>(amount)},
                                    {"seconds", ran ? Json(busy) : Json(nullptr)},
                                    {"achieved", ran && busy > 0 ? Json(amount / busy) : Json(nullptr)},
@@ -84,7 +84,7 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
 std::string offload_bench_table(const OffloadBench& bench) {
   const auto& [zero, training] = std::tie(bench.settings.zero_optimization, bench.settings.training);
   std::string text = fmt::format("{} parameters in {}, {} rank{} of {} thread{}, {} x {} tokens a step\nparameters sleep {}, the optimizer {}, what blocks read {}\n\n",
-                                 bench.parameters, bench.dtype, bench.ranks, bench.ranks == 1 ? "" : "s", bench.threads, bench.threads == 1 ? "" : "s",
+                                 bench.parameters, bench.computation.dtype, bench.ranks, bench.ranks == 1 ? "" : "s", bench.threads, bench.threads == 1 ? "" : "s",
                                  training.global_batch_size, training.seq_len, place_of(zero.offload_param.device), place_of(zero.offload_optimizer.device),
                                  place_of(bench.settings.activation_checkpoint.offload));
   text += fmt::format("{:<21} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9}  {}\n{:<21} {:>11} {:>11}\n", "", "device:", "device:", "host", "disk", "s/step", "at least", "bounded by",
@@ -101,7 +101,7 @@ std::string offload_bench_json(const OffloadBench& bench) {
   Json rows = Json::array();
   for (const auto& row : bench.rows) rows.push_back(json_of(row, bench));
   const auto& training = bench.settings.training;
-  const Json json = {{"parameters", bench.parameters}, {"dtype", bench.dtype}, {"ranks", bench.ranks}, {"threads", bench.threads}, {"steps", bench.steps},
+  const Json json = {{"parameters", bench.parameters}, {"dtype", bench.computation.dtype}, {"ranks", bench.ranks}, {"threads", bench.threads}, {"steps", bench.steps},
                      {"tokens_per_step", training.global_batch_size * training.seq_len}, {"rates", Json::parse(rates_json(bench.rates))}, {"rows", rows}};
   return json.dump(2) + "\n";
 }

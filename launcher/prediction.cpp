@@ -100,10 +100,14 @@ PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, con
   };
 }
 
+Computation computation_of(const Settings& settings, const EngineOptions& options) {
+  return {name_of(settings.precision.param_dtype), make_optimizer(settings.optimizer)->state_count(), options.offload.overlaps()};
+}
+
 std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction) {
   const auto rates = read_rates(rates_path());
   if (!rates) return std::nullopt;
-  return step_time(prediction.step, *rates, name_of(settings.precision.param_dtype), engine_options(settings, prediction.ranks).offload.overlaps());
+  return step_time(prediction.step, *rates, computation_of(settings, engine_options(settings, prediction.ranks)));
 }
 
 Communication predicted_communication(const Prediction& prediction) {

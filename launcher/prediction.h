@@ -28,7 +28,8 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
 // For advice to the rank of `memory`: what its process takes, the export included, where predict_with(settings) is the prediction.
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
-// From the rates that `zerorun bench rates` left (rates_path()); none without them, or where the disk was not measured that the step needs.
+Computation computation_of(const Settings& settings, const EngineOptions& options);
+// From the rates that `zerorun bench rates` left (rates_path()); none without them, or where the disk was not measured that the step needs. Throws as read_rates.
 std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction);
 Communication predicted_communication(const Prediction& prediction);
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <ostream>
 
@@ -87,6 +88,7 @@ constexpr int64_t kPart = 64 * kMebibyte;
 
 void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& ledger, Rates& rates, std::string* note) {
   DiskStore disk(*options.path, options.bytes, ledger);
+  rates.disk = std::filesystem::absolute(*options.path).lexically_normal();
   disk.use_memory({memory.data(), static_cast<size_t>(std::min(kPart, memory.bytes()))});
   if (note) *note = disk.note();
   const auto rate = [&](auto&& move) {
@@ -100,19 +102,39 @@ void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& 
   rates.disk_write = rate([&](int64_t offset, std::span<std::byte> part) { disk.write({offset, part}); });
   rates.disk_read = rate([&](int64_t offset, std::span<std::byte> part) { disk.read({offset, part}); });
   ThreadStream writes;
-  const int64_t half = disk.bytes() / 2;
+  const auto aligned_half = [](int64_t bytes) { return bytes / 2 / kStoreAlignment * kStoreAlignment; };
+  const int64_t half = aligned_half(disk.bytes()), part_bytes = aligned_half(std::min(kPart, memory.bytes()));
   const auto move_half = [&](bool write) {
-    for (int64_t begin = 0; begin < half; begin += kPart / 2) {
-      const int64_t bytes = std::min(kPart / 2, half - begin) / kStoreAlignment * kStoreAlignment;
-      auto* const part = memory.data() + (write ? kPart / 2 : 0);
-      write ? disk.write({half / kStoreAlignment * kStoreAlignment + begin, {part, part + bytes}}) : disk.read({begin, {part, part + bytes}});
+    for (int64_t begin = 0; begin < half; begin += part_bytes) {
+      auto* const part = memory.data() + (write ? part_bytes : 0);
+      const std::span bytes(part, static_cast<size_t>(std::min(part_bytes, half - begin)));
+      write ? disk.write({half + begin, bytes}) : disk.read({begin, bytes});
     }
   };
-  rates.disk_both = static_cast<double>(disk.bytes()) / seconds_of([&] {
+  rates.disk_both = static_cast<double>(2 * half) / seconds_of([&] {
                       const Event written = writes.submit([&] { move_half(true); });
                       move_half(false);
                       written.wait();
                     });
+}
+
+void print(const Rates& rates, const std::string& note, const RatesOptions& options, std::ostream& out) {
+  if (options.json) {
+    out << rates_json(rates);
+    return;
+  }
+  const auto line = [&](const std::string& name, double value, const char* unit) { out << fmt::format("{:<44} {:>8.1f} {}\n", name, value / 1e9, unit); };
+  line("memory, copy (read and written)", rates.memory_copy, "GB/s");
+  line("memory, triad", rates.memory_triad, "GB/s");
+  line("host to device", rates.host_to_device, "GB/s");
+  line("device to host", rates.device_to_host, "GB/s");
+  if (rates.disk_read) line("disk, read", *rates.disk_read, "GB/s");
+  if (rates.disk_write) line("disk, written", *rates.disk_write, "GB/s");
+  if (rates.disk_both) line("disk, read and written at the same time", *rates.disk_both, "GB/s");
+  for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
+  line("AdamW", rates.adamw, "G parameters/s");
+  out << fmt::format("with {} threads{}\n", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
+  if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
 }
 
 }  // namespace
@@ -140,25 +162,11 @@ Rates measure_rates(const RatesOptions& options, std::string* note) {
 void run_rates(const RatesOptions& options, std::ostream& out) {
   std::string note;
   const Rates rates = measure_rates(options, &note);
+  print(rates, note, options, out);
   const std::string path = rates_path();
-  if (!path.empty()) write_rates(path, rates);
-  if (options.json) {
-    out << rates_json(rates);
-    return;
-  }
-  const auto line = [&](const std::string& name, double value, const char* unit) { out << fmt::format("{:<44} {:>8.1f} {}\n", name, value / 1e9, unit); };
-  line("memory, copy (read and written)", rates.memory_copy, "GB/s");
-  line("memory, triad", rates.memory_triad, "GB/s");
-  line("host to device", rates.host_to_device, "GB/s");
-  line("device to host", rates.device_to_host, "GB/s");
-  if (rates.disk_read) line("disk, read", *rates.disk_read, "GB/s");
-  if (rates.disk_write) line("disk, written", *rates.disk_write, "GB/s");
-  if (rates.disk_both) line("disk, read and written at the same time", *rates.disk_both, "GB/s");
-  for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
-  line("AdamW", rates.adamw, "G parameters/s");
-  out << fmt::format("with {} threads{}\n", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
-  if (!path.empty()) out << "written to " << path << ", where plan and report find it\n";
-  if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
+  if (path.empty()) return;
+  write_rates(path, rates);
+  if (!options.json) out << "written to " << path << ", where plan and report find it\n";
 }
 
 }  // namespace zerorun

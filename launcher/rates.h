@@ -25,6 +25,7 @@ struct Rates {
   double memory_copy = 0, memory_triad = 0;
   // Between the memory of the device and the host's, each way. On a CPU device both are the same memory.
   double host_to_device = 0, device_to_host = 0;
+  std::optional<std::string> disk;  // the folder that was measured
   std::optional<double> disk_read, disk_write;
   std::optional<double> disk_both;  // read and written at the same time, both counted
   std::map<std::string, double> multiply;  // floating-point operations a second in a product of large matrices, by dtype
@@ -39,7 +40,7 @@ Rates measure_rates(const RatesOptions& options, std::string* note = nullptr);
 // Where `bench rates` leaves them, and plan and report look: $ZERORUN_RATES, else rates.json in the user's cache folder. Empty: there is none.
 std::string rates_path();
 std::string rates_json(const Rates& rates);
-// Nothing where there is no such file. Throws Error(bad_data), which says how to make a new one, where it cannot be read as one.
+// Nothing where there is no such file. Throws Error(bad_data), which says how to make a new one, where it cannot be read as one or has a rate that is none.
 std::optional<Rates> read_rates(const std::string& path);
 // Throws Error(cannot_create) or Error(io).
 void write_rates(const std::string& path, const Rates& rates);

@@ -15,6 +15,15 @@ using Json = nlohmann::ordered_json;
 Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 std::optional<double> optional_number(const Json& json) { return json.is_null() ? std::nullopt : std::optional(json.get<double>()); }
 
+// Throws Json::exception, as what has the wrong form does.
+void check_rates(const Json& json) {
+  for (const char* section : {"bytes_per_second", "flops_per_second", "parameters_per_second"}) {
+    for (const auto& [name, rate] : json.at(section).items()) {
+      if (!rate.is_null() && !(rate.get<double>() > 0)) throw Json::other_error::create(501, name + " is " + rate.dump() + ", expected rates above 0", &json);
+    }
+  }
+}
+
 void check(int failure, const std::string& path, ErrorKind kind) {
   if (failure) fail(kind, "{}: {}; ZERORUN_RATES names another file", path, std::generic_category().message(failure));
 }
@@ -35,6 +44,7 @@ std::string rates_path() {
 std::string rates_json(const Rates& rates) {
   const Json json = {{"host", rates.host},
                      {"threads", rates.threads},
+                     {"disk", rates.disk ? Json(*rates.disk) : Json(nullptr)},
                      {"bytes_per_second",
                       {{"memory_copy", rates.memory_copy},
                        {"memory_triad", rates.memory_triad},
@@ -53,8 +63,10 @@ std::optional<Rates> read_rates(const std::string& path) {
   if (!file) return std::nullopt;
   try {
     const auto json = Json::parse(file);
+    check_rates(json);
     const auto& bytes = json.at("bytes_per_second");
     Rates rates;
+    if (!json.at("disk").is_null()) rates.disk = json.at("disk").get<std::string>();
     json.at("host").get_to(rates.host);
     json.at("threads").get_to(rates.threads);
     bytes.at("memory_copy").get_to(rates.memory_copy);

@@ -78,7 +78,7 @@ std::string plan_json(const std::vector<RankMemory>& memory, const Communication
 // "a step takes at least 0.61 s: forward 0.30 s (updates), backward 0.31 s (matrix products)"
 std::string step_line(const StepTime& time);
 
-// Text of at most 100 columns, each line ended. Categories without bytes are left out.
+// Text of at most 100 columns but for the last line of the comparison, each line ended. Categories without bytes are left out.
 // REQUIRES memory is not empty; its first entry is rank 0.
 std::string prediction_table(const std::vector<RankMemory>& memory);  // rank 0 and the rank with the largest total
 std::string comparison_table(const Report& report);                   // the same with measured, difference and traffic

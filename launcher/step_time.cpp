@@ -1,7 +1,6 @@
 #include "launcher/step_time.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "zero/step_work.h"
 
@@ -20,6 +19,14 @@ ByResource amounts_of(const PhaseWork& phase) {
 }
 
 double largest(const ByResource& seconds) { return *std::ranges::max_element(seconds.values); }
+
+// As many bytes as are moved both ways go at the rate of both, the rest of the longer side at its own.
+void share_disk(ByResource& seconds, const ByResource& amounts, const Rates& rates) {
+  const double read = amounts[Resource::disk_read], written = amounts[Resource::disk_write], both = std::min(read, written);
+  const auto longer = read > written ? Resource::disk_read : Resource::disk_write;
+  const double rate = read > written ? *rates.disk_read : *rates.disk_write;
+  if (both > 0) seconds[longer] = std::max(seconds[longer], 2 * both / *rates.disk_both + (amounts[longer] - both) / rate);
+}
 
 }  // namespace
 
@@ -47,14 +54,16 @@ ByResource sum_of(const ByPhase& phases) {
   return sum;
 }
 
-std::optional<double> rate_of(Resource resource, const Rates& rates, const std::string& dtype) {
+std::optional<double> rate_of(Resource resource, const Rates& rates, const Computation& computation) {
+  const auto bytes_of_update = [](int states) { return 12.0 + 8.0 * states; };  // parameter and states read and written, gradient read
   switch (resource) {
-    case Resource::compute: return rates.multiply.contains(dtype) ? std::optional(rates.multiply.at(dtype)) : std::nullopt;
+    case Resource::compute:
+      return rates.multiply.contains(computation.dtype) ? std::optional(rates.multiply.at(computation.dtype)) : std::nullopt;
     case Resource::to_device: return rates.host_to_device;
     case Resource::to_host: return rates.device_to_host;
     case Resource::disk_read: return rates.disk_read;
     case Resource::disk_write: return rates.disk_write;
-    case Resource::update: return rates.adamw;
+    case Resource::update: return rates.adamw * bytes_of_update(2) / bytes_of_update(computation.optimizer_states);
   }
   return std::nullopt;
 }
@@ -65,7 +74,9 @@ Resource largest_of(const ByResource& seconds) {
 
 double StepTime::of_phase(size_t phase) const {
   const auto& parts = seconds[phase];
-  return overlaps ? largest(parts) : std::accumulate(parts.values.begin(), parts.values.end(), 0.0);
+  if (overlaps) return largest(parts);
+  const double moves = parts[Resource::to_device] + parts[Resource::to_host] + parts[Resource::update];
+  return parts[Resource::compute] + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]});
 }
 
 double StepTime::total() const {
@@ -79,20 +90,18 @@ Resource StepTime::bounded_by() const {
   return largest_of(*std::ranges::max_element(seconds, {}, largest));
 }
 
-std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const std::string& dtype, bool overlaps) {
+std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {
   const auto amounts = amounts_of(work);
-  StepTime time{{}, overlaps};
+  StepTime time{{}, computation.overlaps};
   for (size_t p = 0; p < kPhaseCount; ++p) {
     auto& phase = time.seconds[p];
     for (const auto resource : kResources) {
       if (amounts[p][resource] == 0) continue;
-      const auto rate = rate_of(resource, rates, dtype);
+      const auto rate = rate_of(resource, rates, computation);
       if (!rate) return std::nullopt;
       phase[resource] = amounts[p][resource] / *rate;
     }
-    if (!overlaps || !rates.disk_both) continue;
-    auto& longer = phase[Resource::disk_read] > phase[Resource::disk_write] ? phase[Resource::disk_read] : phase[Resource::disk_write];
-    longer = std::max(longer, (amounts[p][Resource::disk_read] + amounts[p][Resource::disk_write]) / *rates.disk_both);
+    if (computation.overlaps && rates.disk_both) share_disk(phase, amounts[p], rates);
   }
   return time;
 }

@@ -1,4 +1,4 @@
-// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A bound, as norms, collectives
+// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound: norms, collectives
 // and what competes for the same cores are not in it.
 #pragma once
 #include <array>
@@ -34,14 +34,20 @@ ByPhase amounts_of(const StepWork& work);
 ByResource sum_of(const ByPhase& phases);
 
 // None: it was not measured.
-std::optional<double> rate_of(Resource resource, const Rates& rates, const std::string& dtype);
+struct Computation {
+  std::string dtype = "fp32";  // of the matrix products: "fp32", "bf16" or "fp16"
+  int optimizer_states = 2;    // an update moves 12 bytes a parameter and 8 more for each: AdamW's rate serves for all
+  bool overlaps = true;        // moves and updates run beside the products; false: each is waited for
+};
+std::optional<double> rate_of(Resource resource, const Rates& rates, const Computation& computation);
 
 struct StepTime {
   ByPhase seconds;       // that each resource works
-  bool overlaps = true;  // resources work beside each other within a phase
+  bool overlaps = true;
 
-  double total() const;
+  // Of the slowest resource; blocked, of the products and then of moves and updates, which share the time with the disk that they wait for.
   double of_phase(size_t phase) const;
+  double total() const;
   Resource bounded_by() const;
 };
 
@@ -49,7 +55,7 @@ struct StepTime {
 Resource largest_of(const ByResource& seconds);
 
 // Where reads and writes run beside each other, the one that takes longer takes what the disk needs for both.
-// None where a rate is missing that the step needs. `dtype`: of the matrix products, "fp32", "bf16" or "fp16".
-std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const std::string& dtype, bool overlaps);
+// None where a rate is missing that the step needs.
+std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation);
 
 }  // namespace zerorun

@@ -143,12 +143,18 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
                 .memory = predicted_memory(prediction, model, gather(*ranks, process_anonymous_bytes())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
-  report.steps.predicted = predicted_time(settings, prediction);
+  std::string no_time;
+  try {
+    if (speaks) report.steps.predicted = predicted_time(settings, prediction);
+  } catch (const Error& error) {
+    no_time = fmt::format("no time is predicted: {}", error.what());
+  }
   if (speaks) {
     out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
                        report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
         << prediction_table(report.memory) << export_note(report.memory.front()) << std::endl;
     if (report.steps.predicted) out << step_line(*report.steps.predicted) << "\n" << std::endl;
+    if (!no_time.empty()) out << "note: " << no_time << std::endl;
     if (!slower.empty()) out << "note: " << slower << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
@@ -175,6 +181,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const bool traces = settings.metrics.trace_steps > 0;
   if (traces) options.trace = &trace;
   Engine engine(model, communicator, *optimizer, ledger, options);
+  engine.reserve(settings.training.micro_batch_size, settings.training.seq_len);
   for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) out << "note: " << note << std::endl;
 
   // steps

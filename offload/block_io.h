@@ -52,8 +52,8 @@ class BothDirections final : public BlockIo {
   void read(Extents to) override { reads_.move(to); }
   void write(Extents from) override { writes_.move(from); }
   int use_memory(std::span<std::byte> memory) override {
-    const int error = reads_.use_memory(memory);
-    return error ? error : writes_.use_memory(memory);
+    const int of_reads = reads_.use_memory(memory), of_writes = writes_.use_memory(memory);
+    return of_reads ? of_reads : of_writes;
   }
 
  private:

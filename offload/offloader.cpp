@@ -71,7 +71,10 @@ Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : ledger_(l
   }
 }
 
-Offloader::~Offloader() = default;
+Offloader::~Offloader() {
+  lanes_ = {};
+  for (auto* store : attached_) store->use_memory({});
+}
 
 void Offloader::reserve(int64_t batch_bytes) {
   batch_bytes = in_store_units(batch_bytes);
@@ -109,23 +112,35 @@ void Offloader::detach(Store& store) {
 }
 
 Offloader::Moved Offloader::work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after) {
-  if (traffic_) count(store, pieces, lane);
+  for (const auto& piece : pieces) count(store, piece, lane, 1);
   if (options_.counts_only || pieces.empty()) return {};
   auto& streams = lanes_[static_cast<size_t>(lane)];
   const Moved moved = store.is_memory() ? work_in_place(store, std::move(pieces), *streams.work, label, std::move(work), std::move(after))
-                                   : work_in_batches(store, std::move(pieces), streams, label, std::move(work), std::move(after));
-  if (!options_.overlaps[static_cast<size_t>(lane)]) moved.stored.wait();
+                                        : work_in_batches(store, std::move(pieces), streams, label, std::move(work), std::move(after));
+  if (options_.overlaps[static_cast<size_t>(lane)]) return moved;
+  moved.worked.wait();  // first: after a write that failed, the work may still use what is beside
+  moved.stored.wait();
   return moved;
 }
 
-void Offloader::count(const Store& store, std::span<const Piece> pieces, Lane lane) const {
-  for (const auto& piece : pieces) {
-    if (lane == Lane::up) traffic_->up += piece.bytes;
-    if (lane == Lane::down) traffic_->down += piece.bytes;
-    if (store.is_memory()) continue;
-    traffic_->disk_read += piece.needed.end - piece.needed.begin;
-    traffic_->disk_written += piece.changed.end - piece.changed.begin;
+Offloader::Moved Offloader::work_on(Store& store, const AlikePieces& pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after) {
+  if (options_.counts_only) {
+    count(store, pieces.at(0), lane, pieces.count - 1);
+    count(store, pieces.at(pieces.count - 1), lane, 1);
+    return {};
   }
+  std::vector<Piece> all;
+  for (int64_t i = 0; i < pieces.count; ++i) all.push_back(pieces.at(i));
+  return work_on(store, std::move(all), lane, label, std::move(work), std::move(after));
+}
+
+void Offloader::count(const Store& store, const Piece& piece, Lane lane, int64_t times) const {
+  if (!traffic_) return;
+  if (lane == Lane::up) traffic_->up += times * piece.bytes;
+  if (lane == Lane::down) traffic_->down += times * piece.bytes;
+  if (store.is_memory()) return;
+  traffic_->disk_read += times * (piece.needed.end - piece.needed.begin);
+  traffic_->disk_written += times * (piece.changed.end - piece.changed.begin);
 }
 
 Offloader::Moved Offloader::work_in_place(Store& store, std::vector<Piece> pieces, Stream& stream, const std::string& label, Work work,

@@ -28,6 +28,12 @@ struct Piece {
   Range changed = {};  // what the store has afterwards
 };
 
+// Many pieces, all alike but for the last, which a run that only counts does not look at one by one. at(i) is piece i. REQUIRES count > 0.
+struct AlikePieces {
+  int64_t count = 0;
+  std::function<Piece(int64_t)> at;
+};
+
 // caller: at once, on the thread that asks. The others are streams: to the device, from it, and updates.
 enum class Lane { caller, up, down, update };
 inline constexpr int kLaneCount = 4;
@@ -67,7 +73,8 @@ class Offloader {
   // What is asked for from now on is counted in `traffic`, which must stay; null: nowhere. Counts in a run that computes nothing, too.
   void count_in(OffloadTraffic* traffic) { traffic_ = traffic; }
 
-  // Works will be asked for on this store: it gets to know the buffers. Until it is detached, which waits for its works.
+  // Works will be asked for on this store: it gets to know the buffers, until it is detached, which waits for works that use them.
+  // REQUIRES that it outlives this, or is detached.
   void attach(Store& store);
   void detach(Store& store);
 
@@ -77,6 +84,7 @@ class Offloader {
   // Runs `work` on all pieces, after `after`. Errors of the store and of the work come out of the events, and of every later work's.
   // REQUIRES that the store outlives this, and that no piece is larger than batch_bytes where it is on disk.
   Moved work_on(Store& store, std::vector<Piece> pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after = {});
+  Moved work_on(Store& store, const AlikePieces& pieces, Lane lane, const std::string& label, Work work, std::vector<Event> after = {});
 
  private:
   struct Streams {
@@ -89,7 +97,7 @@ class Offloader {
 
   std::span<std::byte> buffers() { return buffers_ && !options_.counts_only ? std::span(buffers_->data(), static_cast<size_t>(buffers_->bytes())) : std::span<std::byte>(); }
   void wait_until_free();
-  void count(const Store& store, std::span<const Piece> pieces, Lane lane) const;
+  void count(const Store& store, const Piece& piece, Lane lane, int64_t times) const;
 
   MemoryLedger& ledger_;
   OffloaderOptions options_;

@@ -65,7 +65,7 @@ bool Engine::accept(const StepResult& result) {
     fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_, result.loss,
          result.gradient_norm);
   }
-  return finite || !options_.check_finite;
+  return finite || (!options_.check_finite && !scaler_.is_dynamic());
 }
 
 // Forward records {inputs, outputs} on a tape, one small graph per unit; backward walks it from the end. Units before the
@@ -82,15 +82,20 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
     count_moves(&work);
     prepare(training_, v++, place);
     const FlopScope flops(work.flops);
-    const auto span = trace(visit.backward ? "backward of " : "forward of ", model_.unit(visit.unit).name());
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
-      flow = backward(visit.unit, context, tape.take(visit.unit), std::move(flow));
+      auto frame = tape.take(visit.unit);
+      const auto span = trace("backward of ", model_.unit(visit.unit).name());
+      flow = backward(visit.unit, context, std::move(frame), std::move(flow));
     } else if (visit.unit < first) {
+      const auto span = trace("forward of ", model_.unit(visit.unit).name());
       flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
     } else {
       const auto& inputs = tape.record(visit.unit, start_of_graph(flow, /*requires_grad=*/visit.unit > first));
-      flow = forward(visit.unit, context, inputs, keeps_graph(visit.unit));
+      {
+        const auto span = trace("forward of ", model_.unit(visit.unit).name());
+        flow = forward(visit.unit, context, inputs, keeps_graph(visit.unit));
+      }
       tape.computed(visit.unit, keeps_graph(visit.unit) ? flow : Carry());
     }
     if (!visit.backward && visit.unit == model_.unit_count() - 1) {
@@ -174,13 +179,13 @@ void Engine::finish_reduces(MicroBatchPlace place) {
 }
 
 void Engine::update(ParamGroup& group, PhaseWork& beside) {
+  const TraceSpan span(group.updates_beside() ? nullptr : options_.trace, "compute", "update");
   group.update(optimizer_, update_);
   (group.updates_beside() ? beside.updated : work_.updated) += group.updated_count();
 }
 
 void Engine::update() {
   tell("update");
-  const auto span = trace("update");
   count_moves(&work_.forward);  // what is asked for here runs beside the next forward
   std::vector<Work> publishing;
   for (auto& group : groups_) {

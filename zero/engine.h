@@ -83,13 +83,16 @@ class Engine {
   // Forward and backward on each of this rank's micro-batches, then norm, update, publish. Every target token of the step
   // weighs the same, whichever micro-batch or rank it is in. REQUIRES options.micro_batches batches. Where the loss or the
   // gradient's norm is not a number or infinite, nothing is updated on any rank: with a dynamic loss scale the step is
-  // skipped, else it throws Error(non_finite).
+  // skipped, else it throws Error(non_finite), or goes on where options.check_finite is off.
   StepResult train_step(std::span<const Batch> micro_batches, double lr);
   LossSum evaluate(const Batch& batch);
   // tokens int64 [samples, count], the next of each sample's text -> logits fp32 [samples, V] for the token after them. The cache
   // tells what came before: nothing (count is the prompt's length) or earlier passes (count is 1). Each rank passes its own texts,
   // or all the same. Sends the all_gathers of an evaluation, whatever the count; the cache is charged to activations.
   at::Tensor infer(const at::Tensor& tokens, KeyValueCache& cache);
+
+  // Takes the space that training steps with micro-batches of this shape need for what sleeps; without it the first such step does. Of no effect elsewhere.
+  void reserve(int64_t samples, int64_t seq_len);
 
   // Waits for updates that run beside what comes after their step, where something sleeps: for who ends a run, or takes its time.
   void flush();

@@ -1,4 +1,6 @@
 // What an engine holds, read from outside.
+#include <ATen/ops/empty.h>
+
 #include "core/memory.h"
 #include "zero/engine.h"
 
@@ -16,6 +18,15 @@ void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content conten
       visit(parameters[p], whole.narrow(0, offset, parameters[p].count()).view(parameters[p].shape));
     }
   }
+}
+
+void Engine::reserve(int64_t samples, int64_t seq_len) {
+  auto* const frames = sleeping_ ? sleeping_->frames() : nullptr;
+  if (!frames) return;
+  MemoryLedger shapes;
+  const MemoryScope scope(shapes, Category::activations);
+  const auto tokens = at::empty({samples, seq_len}, at::TensorOptions().dtype(at::kLong).device(at::kMeta));
+  frames->reserve({tokens, tokens, Mode::train});
 }
 
 void Engine::flush() {

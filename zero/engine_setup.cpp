@@ -17,7 +17,8 @@ UploadOptions upload_options(const EngineOptions& options, int ranks) {
 // sleeps beside the one after that.
 int visits_of_reduction(const EngineOptions& options, int ranks) {
   if (!options.offload.optimizer.sleeps()) return 1;
-  return (ranks > 1 ? 1 : 0) + (options.offload.optimizer.overlaps ? 1 : 0);
+  const int visits = (ranks > 1 ? 1 : 0) + (options.offload.optimizer.overlaps ? 1 : 0);
+  return options.offload.ratio < 1 ? std::max(visits, 1) : visits;  // for the groups whose optimizer stays
 }
 
 }  // namespace
@@ -48,7 +49,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
                                                                      .inference = inference,
                                                                      .counts_only = is_meta});
   }
-  const ParamGroupOptions group_options{sharding, precision, options_.device, options_.seed, optimizer.state_count(), options_.initial, inference};
+  const ParamGroupOptions group_options{sharding, precision, options_.device, options_.seed, optimizer.state_count(), options_.initial, inference, options_.trace};
   int64_t scratch_bytes = 0;
   for (const auto& declaration : model.groups()) {
     auto* sleeping = sleeping_ ? sleeping_->group(groups_.size()) : nullptr;

@@ -40,10 +40,10 @@ struct OffloadOptions {
   MakeStore make_store = open_store;
   MakeStream make_stream = make_thread_stream;
 
-  // All that sleeps moves beside the computation.
+  // Something that sleeps moves beside the computation; or nothing sleeps.
   bool overlaps() const {
-    const auto beside = [](const SleepingPlace& place) { return !place.sleeps() || place.overlaps; };
-    return beside(parameters) && beside(optimizer) && beside(activations);
+    const auto beside = [](const SleepingPlace& place) { return place.sleeps() && place.overlaps; };
+    return !any() || beside(parameters) || beside(optimizer) || beside(activations);
   }
   // With checksums where they are asked for. `counts_only`: charges `ledger`, and nothing else.
   std::unique_ptr<Store> open(const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger, bool counts_only) const;

@@ -166,7 +166,7 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
 
 // The last sum of a step: its squares are taken on the way.
 Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
-  squares_.expect(slice.count);
+  squares_.expect(slice.data ? slice.count : 0);  // without data none come
   knows_squares_ = slice.data != nullptr;
   Work sum = communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
   return Work([this, sum]() mutable {

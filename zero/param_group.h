@@ -16,6 +16,7 @@
 #include "comm/communicator.h"
 #include "core/memory.h"
 #include "core/model.h"
+#include "core/trace.h"
 #include "core/weights/parameter_source.h"
 #include "zero/gradient_norm.h"
 #include "zero/group_layout.h"
@@ -37,6 +38,7 @@ struct ParamGroupOptions {
   int optimizer_states = 0;
   const ParameterSource* initial = nullptr;  // null: from the counters
   bool inference = false;                    // parameters only, as if all were frozen
+  Trace* trace = nullptr;                    // gets updates that are done when weights are fetched
 };
 
 // Where a micro-batch stands in its step.

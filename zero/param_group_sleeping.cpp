@@ -14,7 +14,10 @@ void ParamGroup::fetch(Slot slot, const Event& after) {
 void ParamGroup::finish_fetch() {
   sleeping_->wait_until_fetched();
   if (!due_) return;
-  update_resident(*due_->optimizer, due_->arguments);
+  {
+    const TraceSpan span(options_.trace, "compute", "update");
+    update_resident(*due_->optimizer, due_->arguments);
+  }
   due_.reset();
   written_back_ = sleeping_->write_back(uploaded_);
 }

@@ -29,7 +29,7 @@ SleepingFrames::SleepingFrames(const Model& model, MemoryLedger& ledger, Offload
   }
 }
 
-// There and back: a visit each where moves run beside the computation, so that the unit before the last is the first that gains by it.
+// There and back takes a visit each where moves run beside the computation: what the last two units read would be back as soon as it has gone.
 bool SleepingFrames::may_sleep(int unit) const {
   const int after = model_.unit_count() - 1 - unit;
   return unit >= model_.first_trainable_unit() && model_.unit(unit).backward_needs_weights() && after >= (options_.place.overlaps ? 2 : 1);

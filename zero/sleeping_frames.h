@@ -21,7 +21,7 @@ struct SleepingFramesOptions {
 
 class SleepingFrames {
  public:
-  // REQUIRES that model, ledger and offloader outlive this.
+  // REQUIRES that model and ledger outlive this, and that nothing is asked for once the offloader is gone.
   SleepingFrames(const Model& model, MemoryLedger& ledger, Offloader& offloader, SleepingFramesOptions options);
 
   // Whether frames move beside the computation.

@@ -9,15 +9,13 @@ namespace zerorun {
 namespace {
 
 // Pieces of parts [first, last) of all stripes; all of them needed, changed, or both.
-std::vector<Piece> pieces_of(const Stripes& stripes, int64_t offset, int first, int last, bool needed, bool changed) {
-  std::vector<Piece> pieces;
-  for (int64_t s = 0; s < stripes.size(); ++s) {
-    auto piece = stripes.piece(offset, s, first, last);
-    if (needed) piece.needed = {0, piece.bytes};
-    if (changed) piece.changed = {0, piece.bytes};
-    pieces.push_back(piece);
-  }
-  return pieces;
+AlikePieces pieces_of(const Stripes& stripes, int64_t offset, int first, int last, bool needed, bool changed) {
+  return {stripes.size(), [=, &stripes](int64_t s) {
+            auto piece = stripes.piece(offset, s, first, last);
+            if (needed) piece.needed = {0, piece.bytes};
+            if (changed) piece.changed = {0, piece.bytes};
+            return piece;
+          }};
 }
 
 // Part `part` of a piece that is a whole stripe.
@@ -104,7 +102,7 @@ Event SleepingGroup::write_back(Span from) {
 void SleepingGroup::land(Span part, bool first, Squares squares) {
   const auto& stripes = *layout_.state;
   const int gradient = stripes.parts() - 1;
-  if (squares.sum) squares.sum->expect(squares.count);
+  if (squares.sum) squares.sum->expect(part.data ? squares.count : 0);  // without data none come
   const auto work = by_stripe([this, &stripes, part, first, squares](int64_t s, std::byte* piece) {
     const Span sum{piece, stripes.count(s), parts_.precision.gradients}, addend = part.part(stripes.begin(s), sum.count);
     first ? convert(addend, sum) : add(addend, sum);
@@ -122,11 +120,12 @@ void SleepingGroup::land(Span part, bool first, Squares squares) {
 void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count) {
   const auto& stripes = *layout_.state;
   const int master = layout_.master_part, gradient = stripes.parts() - 1;
-  auto pieces = pieces_of(stripes, state_.offset, 0, stripes.parts(), false, false);
-  for (int64_t s = 0; s < stripes.size(); ++s) {
-    pieces[static_cast<size_t>(s)].needed = stripes.range(s, master, stripes.parts());
-    pieces[static_cast<size_t>(s)].changed = stripes.range(s, 0, gradient);
-  }
+  const AlikePieces pieces{stripes.size(), [this, &stripes, master, gradient](int64_t s) {
+                             auto piece = stripes.piece(state_.offset, s, 0, stripes.parts());
+                             piece.needed = stripes.range(s, master, stripes.parts());
+                             piece.changed = stripes.range(s, 0, gradient);
+                             return piece;
+                           }};
   const bool beside = layout_.weights && weights_.store->is_memory();  // weights apart are written on the way, where they are memory
   Span weights_apart;
   if (beside) weights_apart = {weights_.store->data() + weights_.offset, parts_.count, parts_.precision.parameters};
@@ -142,7 +141,7 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
     optimizer.update(slice, arguments);
     if (weights_apart.data) convert({slice.parameter, slice.count, at::kFloat}, weights_apart.part(stripes.begin(s), slice.count));
   });
-  stored_ = offloader_.work_on(*state_.store, std::move(pieces), Lane::update, label("update"), work, {stored_}).stored;
+  stored_ = offloader_.work_on(*state_.store, pieces, Lane::update, label("update"), work, {stored_}).stored;
   if (layout_.weights && !beside) copy_weights_to_disk();
 }
 

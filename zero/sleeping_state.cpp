@@ -143,6 +143,8 @@ std::vector<std::string> SleepingState::notes() const {
     if (!space->store->note().empty()) notes.push_back(space->store->note());
   }
   if (frames_ && !frames_->note().empty()) notes.push_back(frames_->note());
+  std::ranges::sort(notes);
+  notes.erase(std::unique(notes.begin(), notes.end()), notes.end());
   return notes;
 }
 

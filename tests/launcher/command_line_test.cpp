@@ -122,6 +122,7 @@ TEST(CommandLine, BenchOffloadTakesAConfiguration) {
   ASSERT_EQ(line.overrides.size(), 1u);
   EXPECT_EQ(line.overrides[0].key, "run.seed");
   EXPECT_FALSE(parse({"bench", "rates"}).offload.has_value());
+  EXPECT_EQ(parse({"bench", "ladder", "--rows", "offload"}).ladder.rows, std::vector<std::string>{"offload"});
 }
 
 TEST(CommandLine, SchemaAndEnvNeedNoFile) {

@@ -108,7 +108,7 @@ class Offload(Program):
                      ("down", "gradient of blocks.1"), ("down writes", "gradient of blocks.1"), ("update", "update blocks.0"), ("down", "send frame of blocks.0"), ("up", "fetch frame of blocks.0"),
                      ("update writes", "update blocks.0")):
             self.assertIn(span, spans)
-        self.assertEqual(sum(event["name"] == "update" and event["ph"] == "X" for event in events), 2, "of two steps")
+        self.assertEqual(sum(event["name"] == "forward of head" for event in events), 2, "of two steps")
         for event in events:
             self.assertTrue(event["ph"] == "M" or (event["ts"] >= 0 and event["dur"] >= 0), event)
 

@@ -23,21 +23,29 @@ Rates rates() {
   return rates;
 }
 
+const Computation kOverlapped{}, kBlocked{.dtype = "fp32", .overlaps = false}, kFast{.dtype = "bf16"};
+
 TEST(StepTime, IsThatOfTheSlowestOfEachPhaseOrTheSumOfAll) {
-  const auto overlapped = step_time(work(), rates(), "fp32", true), blocked = step_time(work(), rates(), "fp32", false);
+  const auto overlapped = step_time(work(), rates(), kOverlapped), blocked = step_time(work(), rates(), kBlocked);
   EXPECT_DOUBLE_EQ(overlapped->total(), 8 + 16);
   EXPECT_EQ(overlapped->bounded_by(), Resource::compute);
   EXPECT_DOUBLE_EQ(blocked->total(), 8 + 2 + 3 + 16 + 1 + 4);
-  const auto fast = step_time(work(), rates(), "bf16", true);
+  const auto fast = step_time(work(), rates(), kFast);
   EXPECT_DOUBLE_EQ(fast->total(), 3 + 4);
   EXPECT_EQ(fast->bounded_by(), Resource::to_host);
   EXPECT_EQ(largest_of(fast->seconds[0]), Resource::update);
 }
 
+TEST(StepTime, AnUpdateWithFewerStatesMovesFewerBytes) {
+  auto sgd = kFast;
+  sgd.optimizer_states = 0;
+  EXPECT_DOUBLE_EQ(step_time(work(), rates(), sgd)->seconds[0][Resource::update], 3 * 12 / 28.0);
+}
+
 TEST(StepTime, WhatTheDeviceUpdatesComesAfterTheRest) {
   auto resident = work();
   resident.updated = std::exchange(resident.forward.updated, 0);
-  EXPECT_DOUBLE_EQ(step_time(resident, rates(), "fp32", true)->total(), 8 + 16 + 3);
+  EXPECT_DOUBLE_EQ(step_time(resident, rates(), kOverlapped)->total(), 8 + 16 + 3);
 }
 
 TEST(StepTime, ADiskIsSharedByWhatIsReadAndWrittenAtTheSameTime) {
@@ -45,11 +53,15 @@ TEST(StepTime, ADiskIsSharedByWhatIsReadAndWrittenAtTheSameTime) {
   on_disk.forward.moves.disk_read = 100;
   on_disk.forward.moves.disk_written = 50;
   auto measured = rates();
-  EXPECT_FALSE(step_time(on_disk, measured, "fp32", true)) << "the disk was not measured";
+  EXPECT_FALSE(step_time(on_disk, measured, kOverlapped)) << "the disk was not measured";
   measured.disk_read = measured.disk_write = measured.disk_both = 10;
-  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, "fp32", true)->total(), 15 + 16);
-  EXPECT_EQ(step_time(on_disk, measured, "bf16", true)->bounded_by(), Resource::disk_read);
-  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, "fp32", false)->total(), 8 + 2 + 3 + 10 + 5 + 16 + 1 + 4);
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), 15 + 16);
+  EXPECT_EQ(step_time(on_disk, measured, kFast)->bounded_by(), Resource::disk_read);
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kBlocked)->total(), 8 + 10 + 16 + 1 + 4) << "what is read is worked on meanwhile";
+  measured.disk_both = 5;
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), (2 * 50 / 5.0 + 50 / 10.0) + 16);
+  on_disk.forward.moves.disk_written = 0;
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), 10 + 16) << "only read";
 }
 
 }  // namespace

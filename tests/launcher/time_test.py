@@ -23,6 +23,7 @@ class Time(Program):
     def test_rates_are_measured_and_left_where_a_plan_finds_them(self):
         (self.folder / "disk").mkdir()
         rates = self.rates("--path", "disk")
+        self.assertEqual(rates["disk"], str(self.folder / "disk"))
         self.assertEqual(os.listdir(self.folder / "disk"), [])
         self.assertEqual(json.loads((self.folder / "rates.json").read_text()), rates)
         self.assertEqual(sorted(rates["bytes_per_second"]), ["device_to_host", "disk_both", "disk_read", "disk_write", "host_to_device", "memory_copy", "memory_triad"])
@@ -51,7 +52,8 @@ class Time(Program):
         up = step["forward"]["to_device"]
         self.assertAlmostEqual(up["seconds"], up["amount"] / rates["bytes_per_second"]["host_to_device"])
         blocked = self.plan(*ASLEEP, "--set", "zero_optimization.offload_param.overlap=false", "--set", "zero_optimization.offload_optimizer.overlap=false")
-        self.assertAlmostEqual(blocked["seconds"], sum(blocked[phase][resource]["seconds"] for phase in ("forward", "backward", "update") for resource in RESOURCES))
+        phases = ("forward", "backward", "update")
+        self.assertAlmostEqual(blocked["seconds"], sum(blocked[phase][resource]["seconds"] for phase in phases for resource in RESOURCES), msg="nothing is on disk")
         status, out, err = self.run_program("train.yaml", *ASLEEP)
         self.assertEqual(status, 0, out + err)
         self.assertRegex(out, r"a step takes at least \S+ s: forward \S+ s \([a-z ]+\), backward .*; it took \S+ s")
@@ -61,10 +63,16 @@ class Time(Program):
         self.assertIsNone(on_disk["seconds"], "the disk was not measured")
 
     def test_a_file_of_rates_that_is_none_is_named(self):
+        self.rates()
+        (self.folder / "rates.json").rename(self.folder / "good.json")
         for text in ("", "{}", '{"host": 1}'):
             (self.folder / "rates.json").write_text(text)
             self.expect_failure(65, "rates.json is not what zerorun bench rates writes", "plan", "train.yaml", "--ranks", "1", ranks=0)
-        self.expect_failure(65, "rates.json is not what zerorun bench rates writes", "train.yaml")
+        (self.folder / "rates.json").write_text((self.folder / "good.json").read_text().replace('"adamw": ', '"adamw": -'))
+        self.expect_failure(65, "expected rates above 0", "plan", "train.yaml", "--ranks", "1", ranks=0)
+        status, out, err = self.run_program("train.yaml")
+        self.assertEqual((status, err), (0, ""), "no reason not to train")
+        self.assertIn("note: no time is predicted: rates.json is not what zerorun bench rates writes", out)
 
     def test_bench_offload_has_a_row_for_each_way_and_memory_as_predicted(self):
         self.rates()
@@ -90,6 +98,11 @@ class Time(Program):
         self.assertEqual((status, err), (0, ""), out)
         self.assertRegex(out, r"parameters sleep on the device, the optimizer on disk, what blocks read on the device\n")
         self.assertRegex(out, r"training +overlapped .*\n(.*\n)*training, overlapped .*\n(.*\n)*  disk, written +\S+ GB")
+        status, out, err = self.run_program("bench", "offload", "train.yaml", "--json", "--set", "activation_checkpoint.mode=full", "--set", "activation_checkpoint.offload=cpu",
+                                            "--set", "model.num_hidden_layers=6", ranks=0)
+        self.assertEqual((status, err), (0, ""), out)
+        none, blocked, overlapped = (row["memory"]["categories"]["activations"]["measured"] for row in json.loads(out)["rows"][:3])
+        self.assertTrue(blocked < overlapped < none, (blocked, overlapped, none))
         self.expect_failure(64, "zerorun bench offload takes one configuration", "bench", "offload", ranks=0)
 
 

@@ -58,6 +58,8 @@ class DiskFailure : public ::testing::TestWithParam<bool> {
     const SleepingPlace disk{Device::disk, std::filesystem::current_path().string(), GetParam()};
     test.offload.parameters = test.offload.optimizer = test.offload.activations = disk;
     test.offload.verify_disk = true;
+    test.offload.disk_stripe = 2048;
+    test.offload.disk_batch_bytes = 100'000;
     test.offload.make_store = [&](const SleepingPlace& place, int64_t bytes, MemoryLedger& ledger) -> std::unique_ptr<Store> {
       return std::make_unique<FailingStore>(open_store(place, bytes, ledger), failures);
     };
