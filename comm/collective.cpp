@@ -82,4 +82,12 @@ void check_data(Span span) {
   ZR_CHECK(span.data || span.count == 0, "a span of {} elements has no data, but this backend moves bytes", span.count);
 }
 
+void check_on_gpu(std::initializer_list<Span> spans, const OnBlock& on_block) {
+  ZR_CHECK(!on_block, "a sum in memory of a GPU was asked to show its blocks, which the host cannot see; expected no on_block");
+  for (const Span& span : spans) {
+    check_data(span);
+    ZR_CHECK(span.count == 0 || span.side == Side::gpu, "a span of {} elements of the host, but this backend moves memory of the GPU", span.count);
+  }
+}
+
 }  // namespace zerorun

@@ -1,5 +1,6 @@
 // The kinds of collectives, and what every backend checks of their arguments before it starts one.
 #pragma once
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -40,5 +41,7 @@ void check_all_reduce(const Communicator& communicator, Span full, Span scratch)
 void check_exchange(const void* mine, const void* all, int64_t bytes);
 // For backends that move bytes: a span without data is one of the meta device.
 void check_data(Span span);
+// For backends of a GPU: spans of another side, or an on_block, which would see their memory.
+void check_on_gpu(std::initializer_list<Span> spans, const OnBlock& on_block = {});
 
 }  // namespace zerorun

@@ -14,18 +14,6 @@ constexpr int64_t kRoundBytes = 1 << 20, kLeastBytes = 4096;
 
 }  // namespace
 
-Span Span::slice(int64_t index, int64_t slices) const {
-  ZR_CHECK(slices > 0 && count % slices == 0, "{} elements do not divide into {} equal slices", count, slices);
-  ZR_CHECK(index >= 0 && index < slices, "slice {} of {} was asked for", index, slices);
-  const Span first{data, count / slices, dtype};
-  return {data ? static_cast<char*>(data) + index * first.bytes() : nullptr, first.count, dtype};
-}
-
-Span Span::part(int64_t begin, int64_t length) const {
-  const Span before{nullptr, begin, dtype};
-  return {data ? static_cast<char*>(data) + before.bytes() : nullptr, std::min(length, count - begin), dtype};
-}
-
 at::Tensor Communicator::allocate_slice(int64_t slice_bytes, void*& whole) {
   whole = nullptr;
   return allocate(slice_bytes);

@@ -3,6 +3,9 @@
 //
 // Slices: a full span has size() equal slices; slice r belongs to rank r. Cost on the wire, bytes sent per rank, with
 // N = size() and S = bytes of one slice: all_gather and reduce_scatter (N-1) S, all_reduce 2 (N-1) S, exchange (N-1) bytes.
+//
+// A backend takes spans of one side (core/span.h): all of the host, or all of the rank's GPU. On a GPU a collective comes after what the calling thread has launched,
+// and Work::wait() puts it before what that launches next, without a wait of the host.
 #pragma once
 #include <c10/core/ScalarType.h>
 
@@ -11,26 +14,15 @@
 #include <utility>
 
 #include "comm/activity.h"
+#include "comm/on_block.h"
 #include "core/event.h"
+#include "core/span.h"
 
 namespace at {
 class Tensor;
 }
 
 namespace zerorun {
-
-// `data` is null on the meta device; then nothing is moved.
-struct Span {
-  void* data = nullptr;
-  int64_t count = 0;  // elements
-  at::ScalarType dtype = at::kFloat;
-
-  int64_t bytes() const { return count * static_cast<int64_t>(c10::elementSize(dtype)); }
-  // Slice `index` of `slices` equal ones. REQUIRES count % slices == 0.
-  Span slice(int64_t index, int64_t slices) const;
-  // At most `length` elements from `begin` on. REQUIRES begin <= count.
-  Span part(int64_t begin, int64_t length) const;
-};
 
 // A collective under way. wait() makes the result visible to what this thread runs next and rethrows its error.
 // An empty Work is done. A Work may be dropped without wait(): the collective still happens, in order. REQUIRES: the
@@ -48,12 +40,9 @@ class Work {
   std::function<void()> wait_;
 };
 
-// What is done with each block of a sum while it is at hand: `values` are its elements from `begin` on. On any thread, blocks in any order.
-using OnBlock = std::function<void(int64_t begin, Span values)>;
-inline constexpr int64_t kSumBlock = 256;  // elements; blocks begin at multiples, the last may be shorter
-
-// Who reads in place what allocate() gives a rank: nobody else, the ranks of its host, or all, who then sit on one.
-enum class Readers { owner, host, all };
+// Who reads in place what allocate() gives a rank: nobody else, the ranks of its host, all, who then sit on one, or the other ranks' GPUs: such a buffer has pages
+// of its own on the GPU.
+enum class Readers { owner, host, all, gpus };
 
 class Communicator {
  public:
@@ -67,7 +56,8 @@ class Communicator {
 
   // `slice` becomes the sum over ranks of their full.slice(rank()). In place when `slice` is full.slice(rank()); the rest of
   // `full` is unspecified afterwards. `scratch` has reduce_scratch_bytes(...) bytes; it is in use until the next collective
-  // of this communicator is done. `on_block`, where there is one, gets each block of `slice` once, before wait() returns.
+  // of this communicator is done. `on_block`, where there is one, gets each block of `slice` once, before wait() returns. With spans of a GPU
+  // there must be none: the host does not see their values.
   virtual Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block = {}) = 0;
 
   // `full` becomes the sum over ranks of their `full`, as a reduce-scatter and an all-gather in place.

@@ -45,11 +45,17 @@ class CountingCommunicator : public ForwardingCommunicator {
 
   // A call counts when it is made, its seconds when wait() returns.
   Traffic traffic() const;
+  // What this rank told last that it does.
+  const Activity& activity() const { return activity_; }
 
   Work all_gather(Span slice, Span full) override;
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override;
+  void tell(const Activity& activity) override {
+    activity_ = activity;
+    inner_.tell(activity);
+  }
 
  private:
   struct Counters;
@@ -57,6 +63,7 @@ class CountingCommunicator : public ForwardingCommunicator {
   Work count(Traffic::Line Traffic::*line, int64_t bytes_sent, Start start);
 
   std::shared_ptr<Counters> counters_;
+  Activity activity_;
 };
 
 }  // namespace zerorun

@@ -7,6 +7,7 @@
 #include "comm/buffers.h"
 #include "comm/collective.h"
 #include "core/error.h"
+#include "core/memory.h"
 
 namespace zerorun {
 
@@ -34,6 +35,12 @@ void SimulatedCommunicator::exchange(const void* mine, void* all, int64_t bytes)
   for (int r = 0; r < size_ && bytes > 0; ++r) std::memcpy(static_cast<char*>(all) + r * bytes, mine, bytes);
 }
 
-at::Tensor SimulatedCommunicator::allocate(int64_t bytes) { return readers_ == Readers::owner ? meta_buffer(bytes) : shared_meta_buffer(bytes); }
+at::Tensor SimulatedCommunicator::allocate(int64_t bytes) {
+  switch (readers_) {
+    case Readers::owner: return meta_buffer(bytes);
+    case Readers::gpus: return charged_meta_buffer(bytes, ScopeCharge::Memory::own_pages);
+    default: return charged_meta_buffer(bytes, ScopeCharge::Memory::none);
+  }
+}
 
 }  // namespace zerorun

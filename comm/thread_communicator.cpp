@@ -22,10 +22,6 @@ struct Input {
   Span span;
 };
 
-void copy(Span from, Span to) {
-  if (from.data != to.data && from.count > 0) std::memcpy(to.data, from.data, from.bytes());
-}
-
 }  // namespace
 
 struct ThreadWorld::Meeting {

@@ -1,12 +1,6 @@
 # LibTorch of the PyPI wheel through own imported targets: torch::c10, torch::torch_cpu. find_package(Torch) would want
-# a CUDA toolkit and leak its definitions. docker/install-deps.sh puts the wheel where ZERORUN_TORCH_DIR looks by default.
-set(ZERORUN_TORCH_DIR "$ENV{ZERORUN_TORCH_DIR}" CACHE PATH "folder that holds torch/ and nvidia/")
-if(NOT ZERORUN_TORCH_DIR)
-  set(ZERORUN_TORCH_DIR "$ENV{HOME}/.cache/zerorun/torch-2.11.0" CACHE PATH "" FORCE)
-endif()
-if(NOT EXISTS "${ZERORUN_TORCH_DIR}/torch/lib/libtorch_cpu.so")
-  message(FATAL_ERROR "no LibTorch in ${ZERORUN_TORCH_DIR}: run docker/install-deps.sh, or set -DZERORUN_TORCH_DIR=<site-packages with torch/>")
-endif()
+# a CUDA toolkit and leak its definitions.
+include("${CMAKE_CURRENT_LIST_DIR}/TorchFolder.cmake")
 
 list(APPEND CMAKE_BUILD_RPATH "${ZERORUN_TORCH_DIR}/torch/lib" "${ZERORUN_TORCH_DIR}/nvidia/cu13/lib")
 list(APPEND CMAKE_INSTALL_RPATH ${CMAKE_BUILD_RPATH})
@@ -21,3 +15,17 @@ function(add_torch_library name)
 endfunction()
 add_torch_library(c10)
 add_torch_library(torch_cpu torch::c10)
+
+# With CUDA: LibTorch's part for it, and NCCL of the wheel, which that part loads anyway. Nothing names symbols of libtorch_cuda, which registers its
+# kernels when it is loaded: the links above keep it all the same.
+if(ZERORUN_HAS_CUDA)
+  set(NCCL_DIR "${ZERORUN_TORCH_DIR}/nvidia/nccl")
+  list(APPEND CMAKE_BUILD_RPATH "${NCCL_DIR}/lib" "${ZERORUN_TORCH_DIR}/nvidia/cudnn/lib")
+  list(APPEND CMAKE_INSTALL_RPATH "${NCCL_DIR}/lib" "${ZERORUN_TORCH_DIR}/nvidia/cudnn/lib")
+  add_library(torch::cudart SHARED IMPORTED GLOBAL)
+  set_target_properties(torch::cudart PROPERTIES IMPORTED_LOCATION "${ZERORUN_TORCH_DIR}/nvidia/cu13/lib/libcudart.so.13")
+  add_torch_library(c10_cuda torch::c10 torch::cudart)
+  add_torch_library(torch_cuda torch::torch_cpu torch::c10_cuda)
+  add_library(nccl::nccl SHARED IMPORTED GLOBAL)
+  set_target_properties(nccl::nccl PROPERTIES IMPORTED_LOCATION "${NCCL_DIR}/lib/libnccl.so.2" INTERFACE_INCLUDE_DIRECTORIES "${NCCL_DIR}/include")
+endif()

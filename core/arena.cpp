@@ -5,6 +5,8 @@
 
 #include <cerrno>
 
+#include "core/gpu/stretch.h"
+
 namespace zerorun::detail {
 namespace {
 
@@ -29,31 +31,46 @@ char* map_in_a_free_slot(int64_t bytes) {
   return nullptr;
 }
 
+class HostStretch final : public AddressStretch {
+ public:
+  ~HostStretch() override {
+    if (!base_) return;
+    ASAN_UNPOISON_MEMORY_REGION(base_, size_);
+    munmap(base_, size_);
+  }
+
+  bool reach(int64_t bytes) override {
+    if (bytes <= size_) return true;
+    if (bytes > kTebibyte) return false;
+    const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+    char* const mapped = base_ ? map_at(base_ + size_, size - size_) : map_in_a_free_slot(size);
+    if (!mapped) return false;
+    if (!base_) base_ = mapped;
+    size_ = size;
+    return true;
+  }
+
+  char* at(int64_t offset) const override { return base_ + offset; }
+  int64_t size() const override { return size_; }
+  void taken(int64_t offset, [[maybe_unused]] int64_t bytes) override { ASAN_UNPOISON_MEMORY_REGION(at(offset), bytes); }
+  void freed(int64_t offset, [[maybe_unused]] int64_t bytes) override { ASAN_POISON_MEMORY_REGION(at(offset), bytes); }
+
+ private:
+  char* base_ = nullptr;
+  int64_t size_ = 0;
+};
+
 }  // namespace
 
-AddressStretch::~AddressStretch() {
-  if (!base_) return;
-  ASAN_UNPOISON_MEMORY_REGION(base_, size_);
-  munmap(base_, size_);
-}
-
-bool AddressStretch::reach(int64_t bytes) {
-  if (bytes <= size_) return true;
-  if (bytes > kTebibyte) return false;
-  const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  char* const mapped = base_ ? map_at(base_ + size_, size - size_) : map_in_a_free_slot(size);
-  if (!mapped) return false;
-  if (!base_) base_ = mapped;
-  size_ = size;
-  return true;
-}
+std::unique_ptr<AddressStretch> make_host_stretch() { return std::make_unique<HostStretch>(); }
 
 std::optional<int64_t> Arena::take(int64_t bytes, Memory memory) {
   const std::lock_guard lock(mutex_);
   const int64_t offset = layout_.place(bytes);
   if (memory == Memory::mapped) {
-    if (!stretch_.reach(offset + bytes)) return std::nullopt;
-    ASAN_UNPOISON_MEMORY_REGION(stretch_.at(offset), bytes);
+    if (!stretch_) stretch_ = side_ == Side::gpu ? gpu::make_stretch() : make_host_stretch();
+    if (!stretch_->reach(offset + bytes)) return std::nullopt;
+    stretch_->taken(offset, bytes);
   }
   layout_.take(offset, bytes);
   return offset;
@@ -61,13 +78,18 @@ std::optional<int64_t> Arena::take(int64_t bytes, Memory memory) {
 
 void Arena::free(int64_t offset, int64_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (stretch_.size() >= offset + bytes) ASAN_POISON_MEMORY_REGION(stretch_.at(offset), bytes);
+  if (stretch_ && stretch_->size() >= offset + bytes) stretch_->freed(offset, bytes);
   layout_.free(offset, bytes);
 }
 
 int64_t Arena::peak() const {
   const std::lock_guard lock(mutex_);
   return layout_.peak();
+}
+
+int64_t Arena::backed() const {
+  const std::lock_guard lock(mutex_);
+  return stretch_ ? stretch_->size() : 0;
 }
 
 }  // namespace zerorun::detail

@@ -21,7 +21,7 @@ thread_local const detail::ScopeSlot* followed = nullptr;
 detail::Level process_shared;
 
 detail::Account& unscoped_account() {
-  static auto* account = new detail::Account;  // outlives every block
+  static auto* account = new detail::Account(Side::host);  // outlives every block
   return *account;
 }
 
@@ -49,7 +49,8 @@ MemoryUsage Account::usage() const {
   }
   usage.total_now = total_.now();
   usage.total_peak = total_.peak();
-  usage.arena_overhead = arena_.peak() + elsewhere_.peak() - total_.peak();
+  usage.arena_overhead = (device_ == Side::gpu ? gpu_arena_ : host_arena_).peak() + elsewhere_.peak() - total_.peak();
+  usage.gpu_reserved = gpu_pages(gpu_arena_.peak()) + own_pages_.peak();
   return usage;
 }
 
@@ -57,6 +58,31 @@ void Account::reset_peaks() {
   for (auto& level : categories_) level.reset_peak();
   total_.reset_peak();
   elsewhere_.reset_peak();
+}
+
+// With a GPU, what lies in host memory is no part of the device.
+std::optional<Charge> Charge::of_scope(size_t requested, Side side, Arena::Memory memory) {
+  const auto rules = rules_of(side);
+  if (requested > static_cast<size_t>(PTRDIFF_MAX - rules.header - rules.alignment)) return std::nullopt;
+  const auto scope = current_scope();
+  const bool beside = side == Side::host && scope.account->device() == Side::gpu && on_device(scope.category);
+  Charge charge{scope.account, beside ? Category::host : scope.category, side, static_cast<int64_t>(requested), kElsewhere};
+  if (charge.bytes < rules.least) return charge;
+  const auto offset = scope.account->arena(side).take(rules.block_bytes(charge.bytes), memory);
+  if (!offset) return std::nullopt;
+  charge.offset = *offset;
+  return charge;
+}
+
+void Charge::enter() const {
+  account->retain();
+  account->charge(category, bytes, in_arena() ? Account::Where::arena : Account::Where::elsewhere);
+}
+
+void Charge::leave() const {
+  account->charge(category, -bytes, in_arena() ? Account::Where::arena : Account::Where::elsewhere);
+  if (in_arena()) account->arena(side).free(offset, rules_of(side).block_bytes(bytes));
+  account->release();
 }
 
 MemoryScope::State current_scope() {
@@ -70,11 +96,14 @@ void follow_scopes_of(const ScopeSlot* slot) { followed = slot == &current ? nul
 
 }  // namespace detail
 
-MemoryLedger::MemoryLedger() : account_(new detail::Account) {}
+MemoryLedger::MemoryLedger(Side device) : account_(new detail::Account(device)) {}
 MemoryLedger::~MemoryLedger() { account_->release(); }
+Side MemoryLedger::device() const { return account_->device(); }
 void MemoryLedger::charge(Category category, int64_t bytes) { account_->charge(category, bytes); }
 MemoryUsage MemoryLedger::usage() const { return account_->usage(); }
 void MemoryLedger::reset_peaks() { account_->reset_peaks(); }
+
+Side device_of_scope() { return detail::current_scope().account->device(); }
 
 MemoryScope::MemoryScope(MemoryLedger& ledger, Category category) : state_{ledger.account_, category}, enclosing_(current) {
   current = &state_;
@@ -92,10 +121,12 @@ ScopeCharge::ScopeCharge(int64_t bytes, Memory memory) : scope_(detail::current_
   scope_.account->retain();
   scope_.account->charge(scope_.category, bytes_);
   if (memory_ == Memory::shared) process_shared.add(bytes_);
+  if (memory_ == Memory::own_pages) scope_.account->add_own_pages(bytes_);
 }
 
 ScopeCharge::~ScopeCharge() {
   if (memory_ == Memory::shared) process_shared.add(-bytes_);
+  if (memory_ == Memory::own_pages) scope_.account->add_own_pages(-bytes_);
   scope_.account->charge(scope_.category, -bytes_);
   scope_.account->release();
 }

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdint>
 
+#include "core/span.h"
+
 namespace zerorun {
 
 enum class Category : uint8_t {
@@ -34,6 +36,7 @@ struct MemoryUsage {
   int64_t total_now = 0;
   int64_t total_peak = 0;
   int64_t arena_overhead = 0;
+  int64_t gpu_reserved = 0;  // where the device is a GPU: whole pages, of the arena as far as it has reached and of buffers with pages of their own
 
   int64_t now_of(Category category) const { return now[static_cast<int>(category)]; }
   int64_t peak_of(Category category) const { return peak[static_cast<int>(category)]; }
@@ -46,10 +49,14 @@ class Account;  // the counters behind a ledger; lives until its last block is f
 // Thread-safe. A block that outlives its ledger is safe.
 class MemoryLedger {
  public:
-  MemoryLedger();
+  // `device`: where the device is whose memory it counts. With a GPU, what the host's allocator gives out is `host`, whatever the scope says, and all that the
+  // device's gives out lies in the ledger's arena there.
+  explicit MemoryLedger(Side device = Side::host);
   ~MemoryLedger();
   MemoryLedger(const MemoryLedger&) = delete;
   MemoryLedger& operator=(const MemoryLedger&) = delete;
+
+  Side device() const;
 
   // For memory that no tensor allocator gives out (windows, mapped files). Negative bytes discharge.
   void charge(Category category, int64_t bytes);
@@ -82,11 +89,15 @@ class MemoryScope {
   const State* enclosing_;
 };
 
+// Where the device is whose memory the calling thread's scope counts: on the meta device it is the one that is foretold, whose scratch an
+// op takes then.
+Side device_of_scope();
+
 // Charges `bytes` to the scope of the calling thread, as a tensor's would be, until it is destroyed: for a tensor over this
 // rank's part of memory that processes share, or, without memory, for one of the meta device that stands for such a tensor.
 class ScopeCharge {
  public:
-  enum class Memory { none, shared };
+  enum class Memory { none, shared, own_pages };  // own_pages: on a GPU, beside the arena, in whole pages
   ScopeCharge(int64_t bytes, Memory memory);
   ~ScopeCharge();
   ScopeCharge(const ScopeCharge&) = delete;

@@ -226,7 +226,9 @@ class Instance {
     constexpr uint64_t kPrime = 0x100000001b3;
     uint64_t digest = 0;
     if (buffer.is_meta()) return digest;
-    const auto* bytes = static_cast<const char*>(buffer.const_data_ptr());
+    const MemoryScope host(Category::host);
+    const auto here = buffer.to(at::kCPU);  // of a GPU's a copy, which waits: a module without buffers is faster there
+    const auto* bytes = static_cast<const char*>(here.const_data_ptr());
     for (size_t i = 0; i < buffer.nbytes(); i += sizeof(uint64_t)) {
       uint64_t word = 0;
       std::memcpy(&word, bytes + i, std::min(sizeof word, buffer.nbytes() - i));

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/ops/kernels/number.h"
+#include "core/philox.h"
 
 namespace zerorun {
 namespace {
@@ -79,16 +80,6 @@ constexpr uint32_t kTailWords = 322'122'547;
 static_assert(0.5 - uniform_of(kTailWords - 1) > kCentral && 0.5 - uniform_of(kTailWords) <= kCentral);
 
 using Key = std::array<uint32_t, 2>;
-
-ZR_INLINE std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, Key key) {
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t first = uint64_t{0xD2511F53} * counter[0];
-    const uint64_t second = uint64_t{0xCD9E8D57} * counter[2];
-    counter = {high(second) ^ counter[1] ^ key[0], low(second), high(first) ^ counter[3] ^ key[1], low(first)};
-    key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
-  }
-  return counter;
-}
 
 // Words are drawn, and made normal, so many at a time: first all as if none lay in a tail, then those that do.
 constexpr int kDrawn = 512;

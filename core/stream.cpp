@@ -6,7 +6,7 @@ namespace zerorun {
 
 Event InlineStream::submit(Task task, std::vector<Event> after) {
   std::packaged_task<void()> packaged([&] {
-    for (const Event& event : after) event.wait();
+    for (const Event& event : after) event.finish();
     task.run();
   });
   packaged();
@@ -54,7 +54,7 @@ void ThreadStream::run() {
 void ThreadStream::run_unless_failed(const Task& task, const std::vector<Event>& after) {
   if (failure_) std::rethrow_exception(failure_);
   try {
-    for (const Event& event : after) event.wait();
+    for (const Event& event : after) event.finish();
     task.run();
   } catch (...) {
     failure_ = std::current_exception();

@@ -68,12 +68,13 @@ struct StepKey {
 
 // What a step knows beside what flows from unit to unit.
 struct StepContext {
-  at::Tensor tokens;      // int64 [samples, seq_len]
-  at::Tensor targets;     // int64 [samples, seq_len], kIgnoredTarget where none
+  at::Tensor tokens = {};      // int64 [samples, seq_len]
+  at::Tensor targets = {};     // int64 [samples, seq_len], kIgnoredTarget where none
   Mode mode = Mode::train;
   double loss_scale = 1;  // backward is seeded with it: 1 / (target tokens of the whole step, over all ranks), times fp16's scale
   StepKey key = {};
   KeyValueCache* cache = nullptr;  // in prefill and decode
+  at::Tensor order = {};  // int64 [samples seq_len], in training on a GPU: where each token stands, by token (ops/embedding.h)
 };
 
 // What flows from unit to unit; empty before the first. Floating-point tensors, each part of the unit's graph.

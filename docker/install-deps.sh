@@ -4,16 +4,21 @@
 #   build    compiler, libraries with headers, LibTorch           (default)
 #   runtime  only what the finished program needs from Debian; LibTorch comes with the program
 # ZERORUN_TORCH_DIR  folder that holds torch/ and nvidia/, filled if it is empty; default ~/.cache/zerorun/torch-2.11.0
+# ZERORUN_CUDA       AUTO (default: where nvcc is found), ON, OFF: the libraries that LibTorch's CUDA part needs too, 3 GB
 set -euo pipefail
 
 TORCH_VERSION=2.11.0
 TORCH_DIR=${ZERORUN_TORCH_DIR:-$HOME/.cache/zerorun/torch-$TORCH_VERSION}
 # The CPU build needs three wheels: LibTorch itself and the two CUDA libraries that it names even on CPU.
 WHEELS=("torch==$TORCH_VERSION" "nvidia-cuda-cupti==13.0.85" "nvidia-cuda-runtime==13.0.96")
+# What libtorch_cuda names, in the versions that this LibTorch was built with.
+CUDA_WHEELS=("nvidia-cublas==13.1.0.3" "nvidia-cuda-nvrtc==13.0.88" "nvidia-cufft==12.0.0.61" "nvidia-cufile==1.15.1.6"
+             "nvidia-curand==10.4.0.35" "nvidia-cusparse==12.6.3.3" "nvidia-nvjitlink==13.0.88" "nvidia-cudnn-cu13==9.19.0.56"
+             "nvidia-cusparselt-cu13==0.8.0" "nvidia-nccl-cu13==2.28.9" "nvidia-nvshmem-cu13==3.4.5")
 
-RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9 liburing2)
+RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9 liburing2 libhwloc15)
 BUILD=(ca-certificates g++ cmake ninja-build pkg-config ccache git python3 python3-pip libopenmpi-dev openmpi-bin
-       libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev liburing-dev libxxhash-dev libgtest-dev libgmock-dev
+       libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev liburing-dev libhwloc-dev libxxhash-dev libgtest-dev libgmock-dev
        libbenchmark-dev python3-jsonschema python3-yaml)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }
@@ -33,7 +38,15 @@ install_packages() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# The wheels are unpacked beside their final place and renamed, so that an interrupted download leaves nothing half done.
+# fetch_wheels FOLDER WHEELS...: unpacks them.
+fetch_wheels() {
+  local folder=$1
+  shift
+  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --no-deps --no-compile \
+    --only-binary=:all: --target "$folder" "$@"
+}
+
+# The wheels are unpacked beside their final place and moved there, so that an interrupted download leaves nothing half done.
 # A folder that holds something else is never touched.
 install_torch() {
   [ ! -e "$TORCH_DIR/torch/lib/libtorch_cpu.so" ] || return 0
@@ -41,13 +54,34 @@ install_torch() {
   say "fetching LibTorch $TORCH_VERSION into $TORCH_DIR (1.3 GB)"
   mkdir -p "$part"
   trap "rm -rf '$part'" EXIT
-  python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-cache-dir --no-deps --no-compile \
-    --only-binary=:all: --target "$part" "${WHEELS[@]}"
+  fetch_wheels "$part" "${WHEELS[@]}"
   mv -T "$part" "$TORCH_DIR" || { say "$TORCH_DIR is not empty and holds no LibTorch; set ZERORUN_TORCH_DIR to another folder"; exit 1; }
 }
 
+wants_cuda() {
+  case "${ZERORUN_CUDA:-AUTO}" in
+    ON)   return 0 ;;
+    OFF)  return 1 ;;
+    AUTO) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
+    *)    say "ZERORUN_CUDA is '$ZERORUN_CUDA', expected AUTO, ON or OFF"; exit 64 ;;
+  esac
+}
+
+# Beside LibTorch, where it looks for them. The last to be moved says that all are there.
+install_cuda_libraries() {
+  local last=nvidia/nccl/lib/libnccl.so.2 part=$TORCH_DIR.cuda.$$
+  [ ! -e "$TORCH_DIR/$last" ] || return 0
+  say "fetching the CUDA libraries of LibTorch into $TORCH_DIR (3 GB)"
+  mkdir -p "$part"
+  trap "rm -rf '$part'" EXIT
+  fetch_wheels "$part" "${CUDA_WHEELS[@]}"
+  mv "$part/$last" "$part/last"
+  cp -rl "$part/nvidia" "$TORCH_DIR/"
+  mv "$part/last" "$TORCH_DIR/$last"
+}
+
 case "${1:-build}" in
-  build)   install_packages "${BUILD[@]}"; install_torch ;;
+  build)   install_packages "${BUILD[@]}"; install_torch; ! wants_cuda || install_cuda_libraries ;;
   runtime) install_packages "${RUNTIME[@]}" ;;
   *)       say "unknown mode '$1' (build or runtime)"; exit 64 ;;
 esac

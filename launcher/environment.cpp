@@ -8,10 +8,14 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <vector>
 
 #include "comm/mpi_session.h"
+#include "core/gpu/gpu.h"
+#include "core/error.h"
 #include "launcher/command_line.h"
 #include "launcher/machine.h"
 
@@ -53,13 +57,16 @@ Json kernel_instruction_sets() {
   return sets;
 }
 
-// What install_counting_allocators() asks of glibc, tried: the environment may have the last word.
+// What install_counting_allocators() asks of glibc, tried: the environment may have the last word. What libraries have freed since the program was loaded is used up first.
 bool maps_large_blocks() {
+  std::vector<std::unique_ptr<char[]>> blocks(512);
   const size_t before = mallinfo2().hblks;
-  void* volatile block = std::malloc(size_t{64} << 10);
-  const bool mapped = mallinfo2().hblks > before;
-  std::free(block);
-  return mapped;
+  for (auto& block : blocks) {
+    block.reset(new char[size_t{64} << 10]);
+    static_cast<volatile char*>(block.get())[0] = 0;
+    if (mallinfo2().hblks > before) return true;
+  }
+  return false;
 }
 
 Json ranks_of_launch() {
@@ -78,6 +85,12 @@ Json variables() {
   return set;
 }
 
+Json gpus() {
+  Json all = Json::array();
+  for (const auto& gpu : gpu::visible()) all.push_back(fmt::format("{} ({} bytes, compute capability {}.{}, {})", gpu.name, gpu.total_bytes, gpu.compute_major, gpu.compute_minor, gpu.pci_bus));
+  return all;
+}
+
 Json environment() {
   const auto memory = memory_at_hand();
   const auto limit = cgroup_memory_limit();
@@ -85,6 +98,9 @@ Json environment() {
   return {{"zerorun", version()},
           {"libtorch", TORCH_VERSION},
           {"mpi", mpi.empty() ? Json() : Json(mpi)},
+          {"cuda", gpu::build().empty() ? Json() : Json(gpu::build())},
+          {"gpus", gpus()},
+          {"no_gpu", gpu::absence().empty() ? Json() : Json(gpu::absence())},
           {"ranks", ranks_of_launch()},
           {"cpu", line_of("/proc/cpuinfo", "model name")},
           {"kernel_instruction_sets", kernel_instruction_sets()},

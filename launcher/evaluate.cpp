@@ -10,6 +10,7 @@
 #include "core/threads.h"
 #include "launcher/agreement.h"
 #include "launcher/build.h"
+#include "launcher/device.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
 #include "launcher/pretrained.h"
@@ -42,8 +43,9 @@ EngineOptions inference_options(const Settings& settings, int ranks) {
   return options;
 }
 
-Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads) {
+Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads, Side device) {
   DryRunOptions options;
+  options.device = device;
   options.ranks = communicator.size();
   options.threads = threads;
   options.readers = communicator.readers();
@@ -79,6 +81,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   const auto ranks = connect_ranks(session, settings);
   auto& communicator = *ranks;
   agree(communicator, settings);
+  const auto device = start_device(settings, session, ranks);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);
   settings.training.global_batch_size = settings.training.micro_batch_size * session.size();  // any number of ranks will do
@@ -88,16 +91,17 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   agree(communicator, data);
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
-  const auto predict_with = [&](const Settings& other) { return predict_evaluation(other, model, *none, communicator, threads); };
+  const auto predict_with = [&](const Settings& other) { return predict_evaluation(other, model, *none, *device.communicator, threads, device.side()); };
   const auto prediction = predict_with(settings);
-  const auto memory = predicted_memory(prediction, model, gather(communicator, process_anonymous_bytes()));
+  const auto memory = predicted_memory(prediction, model, gather(communicator, device.baseline()));
   const auto& own = memory[session.rank()];
   refuse_if_over(settings, own, session.local_size(), peak_of(predict_with, model, own));
 
   auto options = inference_options(settings, session.size());
   options.initial = pretrained.get();
-  MemoryLedger ledger;
-  Engine engine(model, communicator, *none, ledger, options);
+  options.device = device.device;
+  MemoryLedger ledger(device.side());
+  Engine engine(model, *device.communicator, *none, ledger, options);
   const auto start = Clock::now();
   Evaluation result;
   result.total = sum_over_split(engine, communicator, data, settings.training.micro_batch_size, /*batches=*/0, ledger);

@@ -13,6 +13,7 @@
 #include "core/weights/hf_folder.h"
 #include "launcher/agreement.h"
 #include "launcher/build.h"
+#include "launcher/device.h"
 #include "launcher/generation_report.h"
 #include "launcher/progress.h"
 #include "zero/generation.h"
@@ -118,6 +119,7 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   const bool speaks = session.rank() == 0;
   const auto ranks = connect_ranks(session, Settings{});
   auto& communicator = *ranks;
+  const auto device = start_device({}, session, ranks);
   set_compute_threads(threads_of({}, session.local_size()));
 
   // model and prompt
@@ -130,8 +132,9 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   for (const auto& note : speaks ? weights.warnings() : std::vector<std::string>{}) notes << "note: " << note << std::endl;
 
   // units: declared, sharded, each slice filled where it lives
-  MemoryLedger ledger;
+  MemoryLedger ledger(device.side());
   EngineOptions options;
+  options.device = device.device;
   Settings::ZeroOptimization zero;
   zero.offload_param.device = command.offload;
   zero.offload_param.path = command.offload_path;
@@ -141,7 +144,7 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   options.initial = &weights;
   options.inference = true;
   const auto optimizer = make_sgd({});
-  Engine engine(model, communicator, *optimizer, ledger, options);
+  Engine engine(model, *device.communicator, *optimizer, ledger, options);
   for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) notes << "note: " << note << std::endl;
 
   // tokens
@@ -149,7 +152,7 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   GenerationReport report{.ranks = session.size(), .prompt = prompt, .tokens = {}, .context_full = command.max_tokens > room, .decode_seconds = {}};
   Printer printer(out, command.prompt.has_value());
   const bool streams = speaks && !command.json;
-  const MemoryScope scope(ledger, Category::activations);
+  const MemoryScope scope(ledger, batch_category(ledger));
   const auto tokens = at::empty({1, std::ssize(prompt)}, at::kLong);
   std::ranges::copy(prompt, tokens.data_ptr<int64_t>());
   const GenerationOptions generation{.max_tokens = std::min(command.max_tokens, room), .sampling = command.sampling, .cached = command.cached};

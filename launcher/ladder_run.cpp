@@ -175,7 +175,7 @@ RungResult run_rung(const Rung& rung, const Model& model, const RandomBatches& d
   const Trial trial{rung, model, *optimizer, data, options.steps, std::max(1, usable_cores() / ranks.on_host(rung)), ranks.readers(rung)};
   RungResult result{.rung = rung, .memory = {}, .threads = trial.threads, .process_ranks = ranks.in_process(rung), .not_run = ""};
   const auto prediction = predict(trial, options.seq_len);
-  result.memory = predicted_memory(prediction, model, {process_anonymous_bytes()}).front();
+  result.memory = predicted_memory(prediction, model, {Baseline{process_anonymous_bytes(), {}}}).front();
   result.memory.process_peak.predicted += (result.process_ranks - 1) * (result.memory.total.predicted + result.memory.arena.predicted);
   result.not_run = lack_of_memory(result.memory, ranks.on_host(rung) / result.process_ranks);
   if (ranks.any(!result.not_run.empty())) {

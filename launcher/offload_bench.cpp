@@ -153,7 +153,7 @@ Measured measure(const Trial& trial) {
 OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, int local_ranks) {
   OffloadRow row{.trains = trial.trains, .mode = mode, .memory = {}, .amounts = {}, .busy = {}, .predicted = {}, .not_run = ""};
   const auto prediction = predict(trial);
-  row.memory = predicted_memory(prediction, trial.model, {process_anonymous_bytes()}).front();
+  row.memory = predicted_memory(prediction, trial.model, {Baseline{process_anonymous_bytes(), {}}}).front();
   row.amounts = sum_of(amounts_of(prediction.step));
   row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks()));
   row.not_run = lack_of_memory(row.memory, local_ranks);

@@ -19,10 +19,13 @@ void plan(const CommandLine& line, std::ostream& out) {
   const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
   const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
   const int threads = threads_of(settings, (line.ranks + line.hosts - 1) / line.hosts);
-  const auto readers = line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
-  const auto predict_with = [&](const Settings& other) { return predict(other, model, line.ranks, threads, readers, windows); };
+  const Side device = settings.run.device == Settings::Device::cuda ? Side::gpu : Side::host;
+  Baseline baseline{process_anonymous_bytes(), {}};
+  if (device == Side::gpu) baseline.gpu.emplace();  // what a machine's libraries take of its GPU is known there
+  const auto readers = device == Side::gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
+  const auto predict_with = [&](const Settings& other) { return predict(other, model, {line.ranks, threads, readers, device}, windows); };
   const auto prediction = predict_with(settings);
-  const auto memory = predicted_memory(prediction, model, std::vector<int64_t>(line.ranks, process_anonymous_bytes()));
+  const auto memory = predicted_memory(prediction, model, std::vector<Baseline>(line.ranks, baseline));
   const auto time = predicted_time(settings, prediction);
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction), amounts_of(prediction.step), time) << '\n';

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "launcher/build.h"
 #include "launcher/machine.h"
 #include "zero/evaluation.h"
@@ -57,12 +58,14 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
   return training.steps / training.eval_interval + extra_at_end;
 }
 
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, Readers readers, int64_t validation_windows) {
+Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows) {
   const auto& training = settings.training;
+  const int ranks = shape.ranks;
   DryRunOptions options;
   options.ranks = ranks;
-  options.threads = threads;
-  options.readers = readers;
+  options.threads = shape.threads;
+  options.readers = shape.readers;
+  options.device = shape.device;
   options.engine = engine_options(settings, ranks);
   options.workload = {.micro_batch_size = training.micro_batch_size,
                       .seq_len = training.seq_len,
@@ -76,28 +79,38 @@ Prediction predict(const Settings& settings, const Model& model, int ranks, int 
   return prediction;
 }
 
-std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines) {
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<Baseline>& baselines) {
   std::vector<RankMemory> all;
-  for (const int64_t baseline : baselines) {
+  for (const auto& baseline : baselines) {
     RankMemory memory;
     memory.rank = static_cast<int>(all.size());
     for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].predicted = prediction.memory.peak[c];
     memory.padding.predicted = share_of_padding(memory, model, prediction.ranks);
     memory.total.predicted = prediction.memory.total_peak;
     memory.arena.predicted = prediction.memory.arena_overhead;
-    memory.process_baseline = baseline;
-    const int64_t beside = baseline + prediction.memory.peak_of(Category::host) + kLibraryFirstUse;
-    memory.process_peak.predicted = beside + memory.total.predicted + memory.arena.predicted;
-    memory.process_peak_with_export = beside + prediction.peak_to_the_end;
+    memory.process_baseline = baseline.process;
+    const int64_t libraries = baseline.process + kLibraryFirstUse, resident = memory.total.predicted + memory.arena.predicted;
+    if (baseline.gpu) {
+      memory.process_peak.predicted = libraries + prediction.memory.peak_of(Category::host);
+      memory.process_peak_with_export = libraries + prediction.host_to_the_end;
+      memory.gpu.emplace();
+      memory.gpu->baseline = *baseline.gpu;
+      memory.gpu->reserved.predicted = prediction.memory.gpu_reserved;
+      memory.gpu->used.predicted = baseline.gpu->total() + memory.gpu->reserved.predicted;
+      memory.gpu_reserved_with_export = prediction.gpu_reserved_to_the_end;
+    } else {
+      memory.process_peak.predicted = libraries + prediction.memory.peak_of(Category::host) + resident;
+      memory.process_peak_with_export = libraries + prediction.memory.peak_of(Category::host) + prediction.peak_to_the_end;
+    }
     all.push_back(memory);
   }
   return all;
 }
 
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory) {
-  return [predict_with, &model, baseline = memory.process_baseline](const Settings& settings) {
-    return predicted_memory(predict_with(settings), model, {baseline}).front().process_peak_with_export;
-  };
+  Baseline baseline{memory.process_baseline, {}};
+  if (memory.gpu) baseline.gpu = memory.gpu->baseline;
+  return [predict_with, &model, baseline](const Settings& settings) { return peak_that_must_fit(predicted_memory(predict_with(settings), model, {baseline}).front()); };
 }
 
 Computation computation_of(const Settings& settings, const EngineOptions& options) {
@@ -122,6 +135,8 @@ std::string export_note(const RankMemory& memory) {
                      readable_bytes(memory.process_peak_with_export), readable_bytes(more_for_export(memory)));
 }
 
+int64_t peak_that_must_fit(const RankMemory& memory) { return memory.gpu ? memory.gpu_reserved_with_export : memory.process_peak_with_export; }
+
 std::string lack_of_memory(const RankMemory& memory, int processes) {
   const auto found = memory_shortage(memory.process_peak.predicted - memory.process_baseline, processes);
   if (!found) return "";
@@ -130,20 +145,38 @@ std::string lack_of_memory(const RankMemory& memory, int processes) {
 }
 
 void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {
-  const int64_t peak = memory.process_peak_with_export;
+  const int64_t peak = peak_that_must_fit(memory);
   if (!settings.memory.fail_if_predicted_over || !settings.memory.limit || peak <= *settings.memory.limit) return;
   fail(ErrorKind::out_of_memory, "this run needs {} per rank, {} more than memory.limit {} ({}): {}", readable_bytes(peak),
        readable_bytes(peak - *settings.memory.limit), readable_bytes(*settings.memory.limit), largest_categories(memory),
-       ways_to_fit(settings, peak, *settings.memory.limit, predict_peak));
+       ways_to_fit(settings, peak, *settings.memory.limit, predict_peak, memory.gpu ? Side::gpu : Side::host));
+}
+
+void explain_lack(const Error& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {
+  if (error.kind() != ErrorKind::out_of_memory) return;
+  const auto ways = ways_to_save(settings, peak_that_must_fit(memory), predict_peak, memory.gpu ? Side::gpu : Side::host);
+  fail(ErrorKind::out_of_memory, "rank {}, {}: {}{}", rank, activity, error.what(), ways.empty() ? "" : "; of what the run takes, " + ways);
+}
+
+void refuse_if_over_gpu(const Settings& settings, const RankMemory& memory, const gpu::Memory& gpu, const PredictPeak& predict_peak) {
+  const int64_t needed = memory.gpu_reserved_with_export;
+  if (needed <= gpu.free) return;
+  fail(ErrorKind::out_of_memory, "this run needs {} of the GPU, {} more than is free ({} of {}): {}; {}", readable_bytes(needed), readable_bytes(needed - gpu.free),
+       readable_bytes(gpu.free), readable_bytes(gpu.total), largest_categories(memory), ways_to_fit(settings, needed, gpu.free, predict_peak, Side::gpu));
 }
 
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak) {
   refuse_if_over_limit(settings, memory, predict_peak);
   if (!settings.memory.fail_if_predicted_over) return;
+  if (memory.gpu) refuse_if_over_gpu(settings, memory, gpu::memory(), predict_peak);
   const int64_t peak = memory.process_peak_with_export;
   const auto shortage = memory_shortage(peak - memory.process_baseline, local_ranks);
   if (!shortage) return;
   const auto& [there, source] = shortage->at_hand;
+  if (memory.gpu) {
+    fail(ErrorKind::out_of_memory, "this run needs {} of host memory beside its GPU{}, {} more than there is ({}: {})", readable_bytes(shortage->needed),
+         local_ranks == 1 ? "" : "s", readable_bytes(shortage->needed - there), source, readable_bytes(there));
+  }
   const int64_t over = (shortage->needed - there) / (shortage->of_one_process ? 1 : local_ranks) + 1;
   fail(ErrorKind::out_of_memory, "this run needs {} {}, {} more than there is ({}: {}): {}; {}", readable_bytes(shortage->needed),
        shortage->of_one_process ? "more per rank" : fmt::format("on this host for {} rank{}", local_ranks, local_ranks == 1 ? "" : "s"),

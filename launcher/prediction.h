@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/model.h"
 #include "launcher/advice.h"
 #include "launcher/report.h"
@@ -19,13 +21,24 @@ inline constexpr int64_t kLibraryFirstUse = int64_t{8} << 20;
 
 // Of one rank; every rank's is the same, since slices and batches are equal. `readers`: as the communicator says.
 // `validation_windows` is 0 without a split.
-Prediction predict(const Settings& settings, const Model& model, int ranks, int threads, Readers readers, int64_t validation_windows);
+struct RunShape {
+  int ranks = 1, threads = 1;
+  Readers readers = Readers::owner;
+  Side device = Side::host;
+};
+Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows);
 
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 
-// The predicted half of the report. `baselines`, of every rank: the process's anonymous memory before the model.
-std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<int64_t>& baselines);
+// The predicted half of the report. `baselines`, of every rank: what there was before the model.
+struct Baseline {
+  int64_t process = 0;  // anonymous memory
+  std::optional<GpuBaseline> gpu;
+};
+std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<Baseline>& baselines);
+// What counts where a run has to fit, the export included: reserved on its GPU, else the process's peak.
+int64_t peak_that_must_fit(const RankMemory& memory);
 // For advice to the rank of `memory`: what its process takes, the export included, where predict_with(settings) is the prediction.
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
 Computation computation_of(const Settings& settings, const EngineOptions& options);
@@ -43,5 +56,8 @@ std::string lack_of_memory(const RankMemory& memory, int processes);
 // `local_ranks` of them add to this host exceeds what it has; the message names the shortage, the largest categories and what would help.
 void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak);  // memory.limit only: for a plan
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak);
+void refuse_if_over_gpu(const Settings& settings, const RankMemory& memory, const gpu::Memory& gpu, const PredictPeak& predict_peak);  // a part of it
+// Where memory has run out all the same: throws the error again, with the rank, what it did, and the settings that would save most. Nothing for other errors.
+void explain_lack(const Error& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak);
 
 }  // namespace zerorun

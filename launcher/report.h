@@ -17,6 +17,15 @@ struct ComparedBytes {
   int64_t measured = 0;
 };
 
+// Of a GPU in use before the model, bytes.
+struct GpuBaseline {
+  int64_t context = 0;    // of this process, and what others use
+  int64_t workspace = 0;  // cuBLAS'
+  int64_t nccl = 0;       // what NCCL takes to connect the ranks
+
+  int64_t total() const { return context + workspace + nccl; }
+};
+
 // Peaks over the run, bytes.
 struct RankMemory {
   int rank = 0;
@@ -26,7 +35,14 @@ struct RankMemory {
   ComparedBytes arena;                                     // what is resident beside them (MemoryUsage::arena_overhead)
   ComparedBytes process_peak;                              // anonymous memory and own windows
   int64_t process_baseline = 0;                            // of the process before the model: libraries and MPI
-  int64_t process_peak_with_export = 0;                    // predicted, for what comes after the report; at least process_peak
+  // Of a GPU, which all its processes share.
+  struct Gpu {
+    GpuBaseline baseline;
+    ComparedBytes reserved;  // of its memory by this rank's tensors, in whole pages
+    ComparedBytes used;      // in use at the end
+  };
+  std::optional<Gpu> gpu;
+  int64_t gpu_reserved_with_export = 0, process_peak_with_export = 0;  // predicted, for what comes after the report; at least process_peak
 };
 
 struct CollectiveTraffic {

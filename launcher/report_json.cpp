@@ -18,12 +18,20 @@ Json to_json(const RankMemory& memory, With with) {
   for (int i = 0; i < kCategoryCount; ++i) categories[name_of(static_cast<Category>(i))] = to_json(memory.categories[i], with);
   Json process = to_json(memory.process_peak, with);
   process["baseline"] = memory.process_baseline;
-  return {{"rank", memory.rank},
-          {"categories", categories},
-          {"padding", to_json(memory.padding, with)},
-          {"total", to_json(memory.total, with)},
-          {"arena", to_json(memory.arena, with)},
-          {"process_peak", process}};
+  Json json = {{"rank", memory.rank},
+               {"categories", categories},
+               {"padding", to_json(memory.padding, with)},
+               {"total", to_json(memory.total, with)},
+               {"arena", to_json(memory.arena, with)},
+               {"process_peak", process}};
+  if (memory.gpu) {
+    json["gpu"] = {{"baseline", memory.gpu->baseline.total()},
+                   {"context", memory.gpu->baseline.context},
+                   {"workspace", memory.gpu->baseline.workspace},
+                   {"nccl", memory.gpu->baseline.nccl},
+                   {"reserved", to_json(memory.gpu->reserved, with)}, {"used", to_json(memory.gpu->used, with)}};
+  }
+  return json;
 }
 
 Json to_json(const std::vector<RankMemory>& memory, With with) {

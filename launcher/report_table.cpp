@@ -53,6 +53,14 @@ std::string rows(const RankMemory& memory, Column column) {
     if (static_cast<Category>(i) == Category::optimizer) text += row("incl. padding", memory.padding, column);
   }
   text += row("total", memory.total, column) + row("arena", memory.arena, column);
+  if (memory.gpu) {
+    text += row("gpu reserved", memory.gpu->reserved, column);
+    const auto& [context, workspace, nccl] = memory.gpu->baseline;
+    for (const auto& [name, bytes] : {std::pair("gpu context", context), std::pair("gpu cuBLAS", workspace), std::pair("gpu NCCL", nccl)}) {
+      if (bytes != 0) text += column == Column::predicted ? row(name, {bytes, 0}, column) : measured_row(name, bytes);
+    }
+    text += row("gpu used", memory.gpu->used, column);
+  }
   text += column == Column::predicted ? row("baseline", {memory.process_baseline, 0}, column) : measured_row("baseline", memory.process_baseline);
   return text + row("process peak", memory.process_peak, column);
 }

@@ -16,12 +16,12 @@ namespace zerorun {
 
 struct Settings {
   enum class Determinism { fast, strict };
-  enum class Device { automatic, cpu };
+  enum class Device { automatic, cpu, cuda };
   enum class Family { gpt2, llama };
   enum class Format { automatic, bytes, tokens_uint16 };
   enum class OptimizerName { adamw, sgd };
   enum class Schedule { cosine, linear, constant };
-  enum class Backend { automatic, mpi };
+  enum class Backend { automatic, mpi, nccl };
   enum class ParamDtype { fp32, bf16, fp16 };
   enum class ReduceDtype { fp32, bf16 };
   enum class Checkpointing { none, full };
@@ -81,6 +81,7 @@ struct Settings {
   struct Precision {
     ParamDtype param_dtype = ParamDtype::fp32;
     ReduceDtype reduce_dtype = ReduceDtype::fp32;
+    bool tf32 = false;  // on a GPU: products of fp32 with 10 bits of mantissa
     struct Fp16 {
       double loss_scale = 0;  // 0: dynamic
       int64_t initial_scale_power = 16;
@@ -142,6 +143,7 @@ struct Settings {
     int64_t timeout_seconds = 120;
     int64_t pretend_hosts = 1;
     bool check_every_collective = false;
+    bool allow_shared_gpu = false;  // several ranks on one GPU: for tests
     bool operator==(const Comm&) const = default;
   } comm;
 

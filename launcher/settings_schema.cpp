@@ -49,7 +49,7 @@ void add_run(std::vector<Field>& fields) {
   fields.push_back(field<run, &Run::dir>("run", "dir", Text{}));
   fields.push_back(field<run, &Run::seed>("run", "seed", Integer(0, INT64_MAX)));
   fields.push_back(field<run, &Run::determinism>("run", "determinism", Choice<Settings::Determinism>{{"fast", "strict"}}));
-  fields.push_back(field<run, &Run::device>("run", "device", Choice<Settings::Device>{{"auto", "cpu"}}));
+  fields.push_back(field<run, &Run::device>("run", "device", Choice<Settings::Device>{{"auto", "cpu", "cuda"}}));
   fields.push_back(field<run, &Run::threads>("run", "threads", Maybe{"auto", Integer(1, 1024)}));
 }
 
@@ -109,6 +109,7 @@ void add_precision(std::vector<Field>& fields) {
   const char* inside = "precision.fp16";
   fields.push_back(field<precision, &Precision::param_dtype>("precision", "param_dtype", Choice<Settings::ParamDtype>{{"fp32", "bf16", "fp16"}}));
   fields.push_back(field<precision, &Precision::reduce_dtype>("precision", "reduce_dtype", Choice<Settings::ReduceDtype>{{"fp32", "bf16"}}));
+  fields.push_back(field<precision, &Precision::tf32>("precision", "tf32", Flag{}));
   fields.push_back(field<precision, fp16, &Fp16::loss_scale>(inside, "loss_scale", Real(0, kLargestScale)));
   fields.push_back(field<precision, fp16, &Fp16::initial_scale_power>(inside, "initial_scale_power", Integer(0, 32)));
   fields.push_back(field<precision, fp16, &Fp16::loss_scale_window>(inside, "loss_scale_window", Integer(1, kMostSteps)));
@@ -161,10 +162,11 @@ void add_engine(std::vector<Field>& fields) {
   fields.push_back(field<zero, &Zero::offload_param, &Zero::OffloadParam::buffer_count>("zero_optimization.offload_param", "buffer_count", Integer(2, 64)));
   add_offload<&Zero::offload_optimizer, Zero::OffloadOptimizer>("zero_optimization.offload_optimizer", fields);
   fields.push_back(field<zero, &Zero::offload_optimizer, &Zero::OffloadOptimizer::ratio>("zero_optimization.offload_optimizer", "ratio", Real(0, 1)));
-  fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi"}}));
+  fields.push_back(field<&Settings::comm, &Comm::backend>("comm", "backend", Choice<Settings::Backend>{{"auto", "mpi", "nccl"}}));
   fields.push_back(field<&Settings::comm, &Comm::timeout_seconds>("comm", "timeout_seconds", Seconds(1, kWeek)));
   fields.push_back(field<&Settings::comm, &Comm::pretend_hosts>("comm", "pretend_hosts", Integer(1, 65'536)));
   fields.push_back(field<&Settings::comm, &Comm::check_every_collective>("comm", "check_every_collective", Flag{}));
+  fields.push_back(field<&Settings::comm, &Comm::allow_shared_gpu>("comm", "allow_shared_gpu", Flag{}));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::log_freq>("metrics", "log_freq", Integer(1, kMostSteps)));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::export_hf>("metrics", "export_hf", Flag{}));
   fields.push_back(field<&Settings::metrics, &Settings::Metrics::trace_steps>("metrics", "trace_steps", Integer(0, 1000)));

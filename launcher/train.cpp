@@ -10,6 +10,7 @@
 #include "launcher/agreement.h"
 #include "launcher/build.h"
 #include "launcher/command_line.h"
+#include "launcher/device.h"
 #include "launcher/dtype_speed.h"
 #include "launcher/hf_export.h"
 #include "launcher/lr_schedule.h"
@@ -68,7 +69,7 @@ StepMetrics run_step(const Run& run, int64_t step) {
   StepResult result;
   const double lr = learning_rate(run.settings, step);
   {
-    const MemoryScope scope(run.ledger, Category::activations);
+    const MemoryScope scope(run.ledger, batch_category(run.ledger));
     const auto batches =
         micro_batches(run.data, step, run.micro_batches, training.micro_batch_size, run.communicator.rank(), run.communicator.size());
     result = run.engine.train_step(batches, lr);
@@ -92,10 +93,16 @@ StepMetrics run_step(const Run& run, int64_t step) {
 void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger) {
   struct Measured {
     MemoryUsage usage, unscoped;
-    int64_t process_peak;
+    int64_t process_peak, gpu_in_use;
   };
-  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes()});
-  for (size_t rank = 0; rank < all.size(); ++rank) fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
+  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes(),
+                                                 ledger.device() == Side::gpu ? gpu::bytes_in_use() : 0});
+  for (size_t rank = 0; rank < all.size(); ++rank) {
+    fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
+    if (!memory[rank].gpu) continue;
+    memory[rank].gpu->reserved.measured = all[rank].usage.gpu_reserved;
+    memory[rank].gpu->used.measured = all[rank].gpu_in_use;
+  }
 }
 
 void measure(Communication& communication, const Traffic& traffic) {
@@ -122,6 +129,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   std::string slower;
   const auto ranks = connect_ranks(session, settings, &slower);
   agree(*ranks, settings);
+  const auto device = start_device(settings, session, ranks);
   const int threads = threads_of(settings, session.local_size());
   set_compute_threads(threads);
 
@@ -131,16 +139,16 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
   const auto predict_with = [&](const Settings& other) {
-    return predict(other, model, session.size(), threads, ranks->readers(), data.validation_windows());
+    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side()}, data.validation_windows());
   };
   const auto prediction = predict_with(settings);
   Report report{.version = version(),
                 .world_size = session.size(),
                 .stage = static_cast<int>(settings.zero_optimization.stage),
-                .device = "cpu",
+                .device = device.name(),
                 .threads = threads,
                 .parameters = model.parameter_count(),
-                .memory = predicted_memory(prediction, model, gather(*ranks, process_anonymous_bytes())),
+                .memory = predicted_memory(prediction, model, gather(*ranks, device.baseline())),
                 .communication = predicted_communication(prediction),
                 .steps = {}};
   std::string no_time;
@@ -150,18 +158,20 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     no_time = fmt::format("no time is predicted: {}", error.what());
   }
   if (speaks) {
-    out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} of {} thread{}\n\n", report.version, report.parameters, report.stage,
-                       report.world_size, report.world_size == 1 ? "" : "s", threads, threads == 1 ? "" : "s")
+    out << fmt::format("zerorun {}: {} parameters, stage {}, {} rank{} {}\n\n", report.version, report.parameters, report.stage, report.world_size,
+                       report.world_size == 1 ? "" : "s",
+                       device.gpu ? fmt::format("on {}", report.device) : fmt::format("of {} thread{}", threads, threads == 1 ? "" : "s"))
         << prediction_table(report.memory) << export_note(report.memory.front()) << std::endl;
     if (report.steps.predicted) out << step_line(*report.steps.predicted) << "\n" << std::endl;
     if (!no_time.empty()) out << "note: " << no_time << std::endl;
     if (!slower.empty()) out << "note: " << slower << std::endl;
+    for (const auto& note : device.notes) out << "note: " << note << std::endl;
     for (const auto& note : pretrained ? pretrained->warnings() : std::vector<std::string>{}) out << "note: " << note << std::endl;
   }
   const auto& own = report.memory[session.rank()];
   refuse_if_over(settings, own, session.local_size(), peak_of(predict_with, model, own));
   gather(*ranks, 0);  // what a rank allocates next must not be missing from the host's memory when another looks
-  if (speaks) warn_if_slow(engine_options(settings, session.size()).precision, out);
+  if (speaks && !device.gpu) warn_if_slow(engine_options(settings, session.size()).precision, out);
 
   // the run folder is rank 0's
   const auto files = make_file_system();
@@ -172,11 +182,12 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   }
 
   // units: declared, sharded, each slice filled where it lives
-  MemoryLedger ledger;
-  CountingCommunicator communicator(*ranks);
+  MemoryLedger ledger(device.side());
+  CountingCommunicator communicator(*device.communicator);
   const auto optimizer = make_optimizer(settings.optimizer);
   auto options = engine_options(settings, session.size());
   options.initial = pretrained.get();
+  options.device = device.device;
   Trace trace;
   const bool traces = settings.metrics.trace_steps > 0;
   if (traces) options.trace = &trace;
@@ -191,7 +202,14 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   bool stopped = false;
   for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {
     if (traces && step == 1) trace.start();
-    const auto metrics = run_step(run, step);
+    const auto metrics = [&] {
+      try {
+        return run_step(run, step);
+      } catch (const Error& error) {
+        explain_lack(error, session.rank(), communicator.activity().text(), settings, own, peak_of(predict_with, model, own));
+        throw;
+      }
+    }();
     if (step == settings.metrics.trace_steps) trace.stop();
     if (step == 0) {
       report.steps.first_loss = metrics.loss;

@@ -30,9 +30,11 @@ std::byte* map(int64_t bytes) {
 HostStore::HostStore(int64_t bytes, MemoryLedger& ledger) : ledger_(ledger), bytes_(in_store_units(bytes)), data_(map(bytes_)) {
   ledger_.charge(Category::host, bytes_);
   at::parallel_for(0, bytes_, kTouchedAtOnce, [this](int64_t begin, int64_t end) { std::memset(data_ + begin, 0, static_cast<size_t>(end - begin)); });
+  if (ledger.device() == Side::gpu && bytes_ > 0) pinned_ = std::make_unique<gpu::Pinned>(data_, bytes_);
 }
 
 HostStore::~HostStore() {
+  pinned_.reset();
   if (data_) munmap(data_, static_cast<size_t>(bytes_));
   ledger_.charge(Category::host, -bytes_);
 }

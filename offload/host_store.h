@@ -1,5 +1,8 @@
 // Memory of the host: one mapping of exactly the bytes asked for, in huge pages where the kernel has them.
 #pragma once
+#include <memory>
+
+#include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "offload/store.h"
 
@@ -8,7 +11,7 @@ namespace zerorun {
 class HostStore : public Store {
  public:
   // Charges `ledger` with the bytes, as host memory, until it is destroyed. They are touched here, by the threads that compute: what the
-  // process holds does not grow later. Throws Error(out_of_memory).
+  // process holds does not grow later. Where the ledger's device is a GPU they are pinned for it. Throws Error(out_of_memory).
   HostStore(int64_t bytes, MemoryLedger& ledger);
   ~HostStore() override;
   HostStore(const HostStore&) = delete;
@@ -25,6 +28,7 @@ class HostStore : public Store {
   MemoryLedger& ledger_;
   const int64_t bytes_;
   std::byte* data_ = nullptr;
+  std::unique_ptr<gpu::Pinned> pinned_;
 };
 
 }  // namespace zerorun

@@ -1,6 +1,7 @@
 #include "offload/offloader.h"
 
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/threads.h"
 #include "offload/counted_store.h"
 #include "offload/host_store.h"
@@ -66,8 +67,16 @@ Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : ledger_(l
   reserve(std::exchange(options_.batch_bytes, 0));
   if (options_.counts_only) return;
   for (const Lane lane : kLanes) {
-    const int threads = options_.overlaps[static_cast<size_t>(lane)] ? 1 : compute_threads();
-    lanes_[static_cast<size_t>(lane)].work = lane == Lane::caller ? std::make_unique<InlineStream>() : options_.make_stream(name_of(lane), threads);
+    const bool gpu_computes = ledger.device() == Side::gpu;
+    const int threads = options_.overlaps[static_cast<size_t>(lane)] && !gpu_computes ? 1 : compute_threads();
+    auto& work = lanes_[static_cast<size_t>(lane)].work;
+    if (lane == Lane::caller) {
+      work = std::make_unique<InlineStream>();
+    } else if (gpu_computes && lane != Lane::update) {
+      work = gpu::make_stream();
+    } else {
+      work = options_.make_stream(name_of(lane), threads);
+    }
   }
 }
 
@@ -97,7 +106,7 @@ void Offloader::reserve(int64_t batch_bytes) {
 }
 
 void Offloader::wait_until_free() {
-  for (const auto& free : free_) free.wait();
+  for (const auto& free : free_) free.finish();
 }
 
 void Offloader::attach(Store& store) {

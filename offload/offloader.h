@@ -34,7 +34,8 @@ struct AlikePieces {
   std::function<Piece(int64_t)> at;
 };
 
-// caller: at once, on the thread that asks. The others are streams: to the device, from it, and updates.
+// caller: at once, on the thread that asks. The others are streams: to the device, from it, and updates. To and from a GPU (the ledger's device) works launch
+// copies, and have been done when those are.
 enum class Lane { caller, up, down, update };
 inline constexpr int kLaneCount = 4;
 

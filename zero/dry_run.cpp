@@ -43,7 +43,7 @@ void with_threads(int threads, Body&& body) {
 
 Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptions& options) {
   const auto& workload = options.workload;
-  MemoryLedger ledger;
+  MemoryLedger ledger(options.device);
   SimulatedCommunicator simulated(options.rank, options.ranks, options.readers);
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
@@ -59,7 +59,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
     return traffic += communicator.traffic();
   };
   const auto train_step = [&] {
-    const MemoryScope scope(ledger, Category::activations);
+    const MemoryScope scope(ledger, batch_category(ledger));
     const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
     engine.train_step(batches, 0);
   };
@@ -78,6 +78,8 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
   const auto to_the_end = ledger.usage();
   prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
+  prediction.gpu_reserved_to_the_end = to_the_end.gpu_reserved;
+  prediction.host_to_the_end = to_the_end.peak_of(Category::host);
   for (int again = 0; workload.steps > 0 && again < 2; ++again) train_step();  // of which nothing else is counted; an update may be part of the next step
   prediction.step = engine.last_step();
   return prediction;

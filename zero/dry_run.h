@@ -25,6 +25,7 @@ struct DryRunOptions {
   int rank = 0;
   int ranks = 1;
   int threads = 1;  // of the rank: kernels allocate scratch per thread
+  Side device = Side::host;  // what the meta device stands for
   Readers readers = Readers::owner;  // of registered memory; all: sharded parameters need no slots to be gathered in
   EngineOptions engine;
   Workload workload;
@@ -36,7 +37,8 @@ struct Prediction {
   Traffic traffic;      // of the rank, over steps and evaluations
   int64_t padding = 0;  // elements of whole groups that hold no parameter
   StepWork step;        // of the rank, once steps are alike; without steps, of an evaluation
-  int64_t peak_to_the_end = 0;  // total_peak and arena_overhead of memory, or what reading the parameters takes where that is more
+  // Peaks with the reading of the parameters: total_peak and arena_overhead; with a GPU what is reserved of it, and what lies in host memory beside.
+  int64_t peak_to_the_end = 0, gpu_reserved_to_the_end = 0, host_to_the_end = 0;
 };
 
 // Throws Error(configuration) that names the operation where a unit uses one that LibTorch cannot run without data.

@@ -19,7 +19,7 @@
 #include "core/error.h"
 #include "core/flops.h"
 #include "zero/control.h"
-#include "zero/gradient_norm.h"
+#include "zero/flat_span.h"
 #include "zero/graph.h"
 
 namespace zerorun {
@@ -33,22 +33,25 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   const double per_token = 1.0 / static_cast<double>(std::max<int64_t>(tokens, 1)), scale = scaler_.scale();
 
   update_ = {updates_ + 1, lr, 1 / scale};
-  StepSums own;
+  Carry losses;  // of micro-batches: on a GPU they are known when all is done
+  stage_.restart();
   for (const auto& batch : micro_batches) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
-    const StepKey key{options_.seed, steps_, batch.first_sample};
-    own.loss += run_passes({batch.tokens, batch.targets, Mode::train, per_token * scale, key}, place);
+    StepContext context{{}, {}, Mode::train, per_token * scale, {options_.seed, steps_, batch.first_sample}};
+    stage_.place(batch.tokens, batch.targets, /*ordered=*/true, context);
+    losses.push_back(run_passes(context, place));
   }
   ++steps_;
   gradient_scale_ = scale;
   tell("gradient norm");
   for (const auto& group : groups_) group->share_gradients().wait();
-  for (const auto& group : groups_) own.squared_norm += group->squared_gradient_norm();
-  const StepSums sums = sum_over_ranks(communicator_, own);
+  norms_->restart();
+  for (size_t g = 0; g < groups_.size(); ++g) groups_[g]->take_squared_norm(*norms_, g);
+  const StepSums sums = decision_ ? update_by_decision(losses) : sum_on_host(losses);
   StepResult result{sums.loss * per_token, std::sqrt(sums.squared_norm) / scale, tokens, scale};
   result.skipped = !accept(result);
-  if (!result.skipped) {
-    ++updates_;
+  if (!result.skipped) ++updates_;
+  if (!result.skipped && !decision_) {
     update_.gradient_scale *= clip_factor(result.gradient_norm, options_.max_norm);
     update();
   }
@@ -56,27 +59,15 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   return result;
 }
 
-// What is no finite number on one rank is none in the sums, so that all ranks decide alike.
-bool Engine::accept(const StepResult& result) {
-  const bool finite = std::isfinite(result.loss) && std::isfinite(result.gradient_norm);
-  if (scaler_.is_dynamic()) {
-    scaler_.step(finite);
-  } else if (!finite && options_.check_finite) {
-    fail(ErrorKind::non_finite, "step {}: loss {}, gradient norm {}; a lower learning rate or a longer warm-up often helps", steps_, result.loss,
-         result.gradient_norm);
-  }
-  return finite || (!options_.check_finite && !scaler_.is_dynamic());
-}
-
 // Forward records {inputs, outputs} on a tape, one small graph per unit; backward walks it from the end. Units before the
 // first that has something to train are computed, and that is all.
-double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
+at::Tensor Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
   const int first = model_.first_trainable_unit();
   auto* const frames = sleeping_ ? sleeping_->frames() : nullptr;
   if (frames) frames->reserve(context);
   Tape tape(model_.unit_count(), frames);
   Carry flow;  // forward: what the next unit reads; backward: the gradient of what the unit wrote
-  double loss = 0;
+  at::Tensor loss;
   for (int v = 0; const auto& visit : training_.schedule.visits) {
     auto& work = visit.backward ? work_.backward : work_.forward;
     count_moves(&work);
@@ -99,7 +90,7 @@ double Engine::run_passes(const StepContext& context, MicroBatchPlace place) {
       tape.computed(visit.unit, keeps_graph(visit.unit) ? flow : Carry());
     }
     if (!visit.backward && visit.unit == model_.unit_count() - 1) {
-      loss = value_of(flow[0]);
+      loss = flow[0].detach();
       flow = {scalar(context.loss_scale, options_.device)};
     }
     finish(visit, place);
@@ -164,7 +155,7 @@ void Engine::finish(const Visit& visit, MicroBatchPlace place) {
   for (const int group : visit.release) groups_[group]->reshard();
   if (!visit.backward) return;
   finish_reduces(place);
-  const Span scratch{at_offset(scratch_, 0), scratch_.numel(), at::kByte};
+  const Span scratch = span_of(scratch_);
   for (const int group : visit.reduce) reduces_.push_back({group, groups_[group]->reduce(scratch, place)});
 }
 
@@ -213,13 +204,19 @@ Carry Engine::run_forward(const StepContext& context) {
 }
 
 LossSum Engine::evaluate(const Batch& batch) {
-  const Carry flow = run_forward({batch.tokens, batch.targets, Mode::evaluate});
+  StepContext context{.mode = Mode::evaluate};
+  stage_.restart();
+  stage_.place(batch.tokens, batch.targets, /*ordered=*/false, context);
+  const Carry flow = run_forward(context);
   return {sum_over_ranks(communicator_, {value_of(flow[0]), 0}).loss, total_targets(communicator_, {&batch, 1})};
 }
 
 at::Tensor Engine::infer(const at::Tensor& tokens, KeyValueCache& cache) {
   const Mode mode = cache.begin_pass(tokens.size(0), tokens.size(1));
-  return run_forward({tokens, {}, mode, 1, {}, &cache})[0];
+  StepContext context{.mode = mode, .cache = &cache};
+  stage_.restart();
+  stage_.place(tokens, {}, /*ordered=*/false, context);
+  return to_host(run_forward(context)[0]);
 }
 
 std::vector<at::Tensor> Engine::weights_of(int unit) const {

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -24,6 +25,9 @@
 #include "core/memory.h"
 #include "core/model.h"
 #include "core/trace.h"
+#include "zero/batch_stage.h"
+#include "zero/gpu_decision.h"
+#include "zero/gradient_norm.h"
 #include "zero/loss_scaler.h"
 #include "zero/offload_options.h"
 #include "zero/optimizer.h"
@@ -134,8 +138,10 @@ class Engine {
   Carry forward(int unit, const StepContext& context, Carry inputs, bool graph);
   bool keeps_graph(int unit) const;
   Carry backward(int unit, const StepContext& context, Tape::Frame frame, Carry gradients);
-  double run_passes(const StepContext& context, MicroBatchPlace place);
+  at::Tensor run_passes(const StepContext& context, MicroBatchPlace place);
   Carry run_forward(const StepContext& context);
+  StepSums sum_on_host(const Carry& losses);
+  StepSums update_by_decision(const Carry& losses);
   bool accept(const StepResult& result);
   // What is asked to move from now on; null: nothing is counted.
   void count_moves(PhaseWork* phase) {
@@ -154,6 +160,9 @@ class Engine {
   std::vector<std::unique_ptr<ParamGroup>> groups_;
   Pass training_, evaluation_;
   at::Tensor gather_slots_, upload_slots_, gradient_slots_, scratch_;
+  BatchStage stage_;
+  std::optional<NormsOfGroups> norms_;
+  std::unique_ptr<GpuDecision> decision_;  // where all of the step is on a GPU
   std::vector<Work> gathers_;  // by group
   struct Reduce {
     int group;

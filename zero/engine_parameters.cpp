@@ -3,6 +3,7 @@
 
 #include "core/memory.h"
 #include "zero/engine.h"
+#include "zero/graph.h"
 
 namespace zerorun {
 
@@ -10,7 +11,7 @@ void Engine::for_each_parameter(const Visitor& visit, ParamGroup::Content conten
   for (const auto& group : groups_) {
     if (content == ParamGroup::Content::gradients && !group->trainable()) continue;
     const MemoryScope scope(ledger_, Category::gathered);
-    const auto whole = group->read_whole(content, at_offset(upload_slots_, 0));
+    const auto whole = to_host(group->read_whole(content, at_offset(upload_slots_, 0)));
     if (content == ParamGroup::Content::gradients) whole.div_(gradient_scale_);
     const auto& parameters = group->declaration().parameters;
     for (size_t p = 0; p < parameters.size(); ++p) {

@@ -29,6 +29,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
       optimizer_(optimizer),
       ledger_(ledger),
       options_(std::move(options)),
+      stage_(options_.device, ledger),
       gathers_(model.groups().size()),
       scaler_(options_.loss_scaling) {
   if (options_.trace) {
@@ -47,6 +48,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
                                                                      .optimizer_states = optimizer.state_count(),
                                                                      .ranks = communicator.size(),
                                                                      .inference = inference,
+                                                                     .device = options_.device,
                                                                      .counts_only = is_meta});
   }
   const ParamGroupOptions group_options{sharding, precision, options_.device, options_.seed, optimizer.state_count(), options_.initial, inference, options_.trace};
@@ -65,6 +67,9 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   upload_slots_ = make_slots(Category::gathered, std::max(training_.slots_of_uploads.bytes, evaluation_.slots_of_uploads.bytes));
   gradient_slots_ = make_slots(Category::communication, training_.gradients.bytes);
   scratch_ = make_slots(Category::communication, scratch_bytes);
+  const MemoryScope scope(ledger_, Category::communication);
+  norms_.emplace(groups_.size(), options_.device);
+  if (ledger_.device() == Side::gpu && !sleeping_ && !inference) decision_ = std::make_unique<GpuDecision>(communicator_, ledger_, options_.device);
 }
 
 Engine::Pass Engine::plan(Schedule schedule) const {

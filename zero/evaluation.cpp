@@ -18,7 +18,7 @@ LossSum sum_over_split(Engine& engine, const Communicator& communicator, const B
   const int64_t global_batch_size = micro_batch_size * communicator.size();
   LossSum total;
   for (int64_t b = 0; b < evaluation_batches(source.validation_windows(), global_batch_size, batches); ++b) {
-    const MemoryScope scope(ledger, Category::activations);
+    const MemoryScope scope(ledger, batch_category(ledger));
     const auto batch = source.validation(b * global_batch_size + communicator.rank() * micro_batch_size, micro_batch_size);
     const auto loss = engine.evaluate(batch);
     total.sum += loss.sum;

@@ -1,9 +1,9 @@
 #include "zero/flat_kernels.h"
 
-#include <cmath>
 #include <type_traits>
 
 #include "core/ops/kernels/number.h"
+#include "zero/update_rules.h"
 
 namespace zerorun::kernels {
 namespace {
@@ -24,11 +24,7 @@ ZR_INLINE void adamw_step(float* __restrict parameter, const Gradient* __restric
                           Rounded* __restrict rounded, int64_t begin, int64_t count, const AdamWFactors& f) {
   for (int64_t k = 0; k < count; ++k) {
     const int64_t i = begin + k;
-    const float g = ops::widen(gradient[i]) * f.gradient_scale;
-    m[i] = f.beta1 * m[i] + f.one_minus_beta1 * g;
-    v[i] = f.beta2 * v[i] + f.one_minus_beta2 * g * g;
-    const float denominator = std::sqrt(v[i]) * f.inverse_correction2 + f.eps;
-    parameter[i] = parameter[i] * f.decay - f.step_size * (m[i] / denominator);
+    adamw_element(parameter[i], ops::widen(gradient[i]), m[i], v[i], f.gradient_scale, f.decay, f);
     if constexpr (!std::is_same_v<Rounded, float>) ops::narrow(parameter[i], rounded[i]);
   }
 }
@@ -61,19 +57,14 @@ ZR_INLINE void adamw_slice(const FlatSlice& slice, int64_t begin, int64_t end, c
 
 ZR_INLINE void sgd_arrays(float* __restrict parameter, const float* __restrict gradient, int64_t count, const SgdFactors& f) {
   const SgdFactors factors = f;
-  for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * factors.gradient_scale + factors.weight_decay * parameter[i];
-    parameter[i] -= factors.lr * g;
-  }
+  for (int64_t i = 0; i < count; ++i) sgd_element(parameter[i], gradient[i], factors.gradient_scale, factors.weight_decay, factors);
 }
 
 ZR_INLINE void sgd_momentum_arrays(float* __restrict parameter, const float* __restrict gradient, float* __restrict buffer, int64_t count,
                                    const SgdFactors& f) {
   const SgdFactors factors = f;
   for (int64_t i = 0; i < count; ++i) {
-    const float g = gradient[i] * factors.gradient_scale + factors.weight_decay * parameter[i];
-    buffer[i] = factors.momentum * buffer[i] + g;
-    parameter[i] -= factors.lr * buffer[i];
+    sgd_momentum_element(parameter[i], gradient[i], buffer[i], factors.gradient_scale, factors.weight_decay, factors);
   }
 }
 

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstdint>
 
-#include "comm/communicator.h"
+#include "core/span.h"
 
 namespace zerorun {
 

@@ -3,11 +3,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
+#include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/ops/kernels/number.h"
 #include "zero/flat_kernels.h"
+#include "zero/gpu_flat_kernels.h"
 
 namespace zerorun {
 namespace {
@@ -15,10 +19,6 @@ namespace {
 constexpr int64_t kBlocksPerTask = 8;
 
 int64_t blocks_of(int64_t count) { return (count + kFlatBlock - 1) / kFlatBlock; }
-
-void* element(Span span, int64_t index) {
-  return static_cast<char*>(span.data) + index * static_cast<int64_t>(c10::elementSize(span.dtype));
-}
 
 // Runs block(begin, count) over all blocks, in parallel.
 template <typename Block>
@@ -28,24 +28,66 @@ void for_each_block(int64_t elements, Block&& block) {
   });
 }
 
+constexpr int64_t kStaged = int64_t{1} << 22;  // elements
+
+// Memory for a part of a span, and that part.
+struct Staged {
+  explicit Staged(Span whole) : memory(static_cast<size_t>(Span{nullptr, std::min(kStaged, whole.count), whole.dtype}.bytes())) {}
+  Span part(Span whole, int64_t begin) { return {memory.data(), std::min(kStaged, whole.count - begin), whole.dtype}; }
+  std::vector<std::byte> memory;
+};
+
+// Lets read(begin, part) see all of `from`, part by part, in host memory. Blocks.
+template <typename Read>
+void read_in_host_memory(Span from, Read&& read) {
+  Staged staged(from);
+  for (int64_t begin = 0; begin < from.count; begin += kStaged) {
+    const Span part = staged.part(from, begin);
+    copy(from.part(begin, part.count), part);
+    gpu::synchronize();
+    read(begin, part);
+  }
+}
+
 }  // namespace
+
+Span span_of(const at::Tensor& tensor) {
+  if (!tensor.defined()) return {};
+  return {tensor.is_meta() ? nullptr : tensor.data_ptr(), tensor.numel(), tensor.scalar_type(), tensor.is_cuda() ? Side::gpu : Side::host};
+}
+
+void fill_in_host_memory(Span to, const std::function<void(int64_t begin, Span part)>& fill) {
+  if (to.side == Side::host) return fill(0, to);
+  Staged staged(to);
+  for (int64_t begin = 0; begin < to.count; begin += kStaged) {
+    const Span part = staged.part(to, begin);
+    fill_zero(part);
+    fill(begin, part);
+    copy(part, to.part(begin, part.count));
+    gpu::synchronize();
+  }
+}
 
 const float* read_block(Span span, int64_t begin, int64_t count, float* block) {
   if (span.dtype == at::kFloat) return static_cast<const float*>(span.data) + begin;
-  ops::widen_row(span.dtype, element(span, begin), block, count);
+  ops::widen_row(span.dtype, span.at(begin), block, count);
   return block;
 }
 
 void write_block(const float* values, Span span, int64_t begin, int64_t count) {
   if (span.dtype == at::kFloat) {
-    std::memmove(element(span, begin), values, count * sizeof(float));
+    std::memmove(span.at(begin), values, count * sizeof(float));
   } else {
-    ops::narrow_row(span.dtype, values, element(span, begin), count);
+    ops::narrow_row(span.dtype, values, span.at(begin), count);
   }
 }
 
 void convert(Span from, Span to) {
   if (!from.data || !to.data) return;
+  if (from.dtype == to.dtype && (from.side == Side::gpu || to.side == Side::gpu)) return copy(from, to);
+  if (from.side == Side::gpu && to.side == Side::gpu) return kernels::convert(from, to, gpu::current_stream());
+  if (from.side == Side::gpu) return read_in_host_memory(from, [&](int64_t begin, Span part) { convert(part, to.part(begin, part.count)); });
+  if (to.side == Side::gpu) return fill_in_host_memory(to, [&](int64_t begin, Span part) { convert(from.part(begin, part.count), part); });
   for_each_block(from.count, [&](int64_t begin, int64_t count) {
     float block[kFlatBlock];
     write_block(read_block(from, begin, count, block), to, begin, count);
@@ -54,6 +96,9 @@ void convert(Span from, Span to) {
 
 void add(Span part, Span sum) {
   if (!part.data || !sum.data) return;
+  if (part.side == Side::gpu && sum.side == Side::gpu) return kernels::add(part, sum, gpu::current_stream());
+  if (part.side == Side::gpu) return read_in_host_memory(part, [&](int64_t begin, Span values) { add(values, sum.part(begin, values.count)); });
+  ZR_CHECK(sum.side == Side::host, "numbers of the host are added to a sum of the GPU");
   for_each_block(part.count, [&](int64_t begin, int64_t count) {
     float part_block[kFlatBlock], sum_block[kFlatBlock];
     const float* addend = read_block(part, begin, count, part_block);
@@ -70,6 +115,7 @@ void add(Span part, Span sum) {
 // A block is read before it is written, and what is written ends before the next block that is read.
 void convert_in_place(Span from, Span to) {
   if (!from.data || from.dtype == to.dtype) return;
+  if (from.side == Side::gpu) return kernels::convert_in_place(from, to, gpu::current_stream());
   for (int64_t begin = 0; begin < from.count; begin += kFlatBlock) {
     const int64_t count = std::min(kFlatBlock, from.count - begin);
     float block[kFlatBlock];

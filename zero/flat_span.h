@@ -1,10 +1,16 @@
 // Element-wise work on flat spans of fp32, bf16 or fp16: values are computed in fp32 and rounded once, to nearest even.
 #pragma once
-#include <cstdint>
+#include <ATen/core/Tensor.h>
 
-#include "comm/communicator.h"
+#include <cstdint>
+#include <functional>
+
+#include "core/span.h"
 
 namespace zerorun {
+
+// The whole of a tensor without gaps; no data where it has none.
+Span span_of(const at::Tensor& tensor);
 
 // Elements that are widened at a time, on the stack.
 inline constexpr int64_t kFlatBlock = 2048;
@@ -14,13 +20,16 @@ inline constexpr int64_t kFlatBlock = 2048;
 const float* read_block(Span span, int64_t begin, int64_t count, float* block);
 void write_block(const float* values, Span span, int64_t begin, int64_t count);
 
-// to = from, sum += part: element by element, in parallel. The spans have as many elements, and are apart.
-// Nothing happens where they have no data.
+// to = from, sum += part: element by element, in parallel. The spans have as many elements, and are apart. Nothing happens where they have no data.
+// On a GPU in the order of the calling thread's stream. From one side to the other the host waits where it has to compute: always in add, in convert where dtypes differ.
 void convert(Span from, Span to);
 void add(Span part, Span sum);
 
+// Lets fill(begin, part) write all of `to`, part by part: to itself, or to host memory from where it is copied. Blocks.
+void fill_in_host_memory(Span to, const std::function<void(int64_t begin, Span part)>& fill);
+
 // to = from where both lie in the same memory: `to` at its start; `from` at its end where it is narrower, else at its
-// start too. In order, on the calling thread.
+// start too. In order, on the calling thread. REQUIRES one side.
 void convert_in_place(Span from, Span to);
 
 }  // namespace zerorun

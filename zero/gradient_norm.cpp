@@ -1,9 +1,14 @@
 #include "zero/gradient_norm.h"
 
 #include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 
+#include "core/gpu/gpu.h"
+#include "core/memory.h"
+#include "core/ops/kernels/softmax_rows.h"
 #include "zero/flat_kernels.h"
 #include "zero/flat_span.h"
+#include "zero/gpu_flat_kernels.h"
 
 namespace zerorun {
 
@@ -46,6 +51,47 @@ double sum_of_squares(Span values) {
   });
   squares.close();
   return squares.total();
+}
+
+NormsOfGroups::NormsOfGroups(size_t groups, at::Device device) : values_(groups), on_gpu_(groups) {
+  if (device.is_cuda() || (device.is_meta() && device_of_scope() == Side::gpu)) of_gpu_ = at::empty({static_cast<int64_t>(groups)}, at::TensorOptions().dtype(at::kDouble).device(device));
+}
+
+void NormsOfGroups::restart() {
+  std::ranges::fill(values_, 0.0);
+  on_gpu_.assign(values_.size(), false);
+}
+
+void NormsOfGroups::take(size_t group, Span values) {
+  if (!of_gpu_.defined()) {
+    values_[group] = sum_of_squares(values);
+    return;
+  }
+  const MemoryScope workspace(Category::workspace);
+  const auto blocks = at::empty({(values.count + kSumBlock - 1) / kSumBlock}, of_gpu_.options());
+  if (!values.data) return;
+  kernels::sum_of_squares(values, blocks.data_ptr<double>(), of_gpu_.data_ptr<double>() + group, gpu::current_stream());
+  on_gpu_[group] = true;
+}
+
+void NormsOfGroups::add_up_on_gpu(double* sum) const {
+  for (size_t g = 0; g < on_gpu_.size(); ++g) {
+    if (on_gpu_[g]) ops::add_up(of_gpu_.const_data_ptr<double>() + g, 1, sum, gpu::current_stream());
+  }
+}
+
+double NormsOfGroups::total() {
+  if (std::ranges::find(on_gpu_, true) != on_gpu_.end()) {
+    std::vector<double> taken(values_.size());
+    copy(span_of(of_gpu_), {taken.data(), std::ssize(taken), at::kDouble});
+    gpu::synchronize();
+    for (size_t g = 0; g < taken.size(); ++g) {
+      if (on_gpu_[g]) values_[g] = taken[g];
+    }
+  }
+  double total = 0;
+  for (const double value : values_) total += value;
+  return total;
 }
 
 }  // namespace zerorun

@@ -1,5 +1,7 @@
 // The norm of the gradient, and the factor that clips it.
 #pragma once
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -39,7 +41,28 @@ class SumOfSquares {
   std::array<float, kSumBlock> carry_;
 };
 
-// Of the whole span, in parallel. Nothing where it has no data.
+// Of the whole span, in host memory, in parallel. Nothing where it has no data.
 double sum_of_squares(Span values);
+
+// The squared norms of all groups, each where its gradient is: on a GPU they are taken beside the host, and read together.
+class NormsOfGroups {
+ public:
+  // `device`: where gradients are. 8 bytes a group there, charged to the caller's scope, where it is a GPU, or the meta device that stands for one.
+  NormsOfGroups(size_t groups, at::Device device);
+
+  void restart();
+  void set(size_t group, double value) { values_[group] = value; }
+  // Of the whole span, in parallel. Nothing where it has no data.
+  void take(size_t group, Span values);
+  // Added in the order of the groups. Blocks.
+  double total();
+  // On a GPU, launched: *sum += the norms that were taken there. REQUIRES that none was set. 
+  void add_up_on_gpu(double* sum) const;
+
+ private:
+  std::vector<double> values_;
+  std::vector<bool> on_gpu_;
+  at::Tensor of_gpu_;  // fp64 [groups]
+};
 
 }  // namespace zerorun

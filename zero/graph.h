@@ -12,6 +12,9 @@ void run_graph(Carry outputs, Carry gradients);
 
 // fp64, without dimensions. On the meta device there is no value: 0.
 at::Tensor scalar(double value, at::Device device);
+// Of a GPU's: blocks.
 double value_of(const at::Tensor& scalar);
+// A copy where it is not in host memory, charged there; on the meta device where that stands for a GPU. Blocks.
+at::Tensor to_host(const at::Tensor& x);
 
 }  // namespace zerorun

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/gpu/gpu.h"
 #include "zero/flat_kernels.h"
 #include "zero/flat_span.h"
+#include "zero/gpu_flat_kernels.h"
 
 namespace zerorun {
 namespace {
@@ -47,8 +49,8 @@ class AdamW final : public Optimizer {
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
     const double step = static_cast<double>(arguments.step);
     const double correction1 = 1 - std::pow(options_.beta1, step), correction2 = 1 - std::pow(options_.beta2, step);
-    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) {
-      const kernels::AdamWFactors factors{
+    const auto factors_of = [&](bool decays) {
+      return kernels::AdamWFactors{
           .gradient_scale = static_cast<float>(arguments.gradient_scale),
           .decay = static_cast<float>(decays ? 1 - arguments.lr * options_.weight_decay : 1),
           .beta1 = static_cast<float>(options_.beta1),
@@ -59,8 +61,9 @@ class AdamW final : public Optimizer {
           .inverse_correction2 = static_cast<float>(1 / std::sqrt(correction2)),
           .eps = static_cast<float>(options_.eps),
       };
-      kernels::flat_kernels().adamw(slice, begin, end, factors);
-    });
+    };
+    if (slice.gradient.side == Side::gpu) return kernels::adamw(slice, factors_of(true), arguments.control, {}, gpu::current_stream());
+    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) { kernels::flat_kernels().adamw(slice, begin, end, factors_of(decays)); });
   }
 
  private:
@@ -74,13 +77,17 @@ class Sgd final : public Optimizer {
   int state_count() const override { return options_.momentum != 0 ? 1 : 0; }
 
   void update(const FlatSlice& slice, const UpdateArguments& arguments) const override {
-    for_each_block(slice, [&](int64_t begin, const float* gradient, int64_t count, bool decays) {
-      const kernels::SgdFactors factors{
+    const auto factors_of = [&](bool decays) {
+      return kernels::SgdFactors{
           .gradient_scale = static_cast<float>(arguments.gradient_scale),
           .weight_decay = static_cast<float>(decays ? options_.weight_decay : 0),
           .lr = static_cast<float>(arguments.lr),
           .momentum = static_cast<float>(options_.momentum),
       };
+    };
+    if (slice.gradient.side == Side::gpu) return kernels::sgd(slice, factors_of(true), arguments.control, gpu::current_stream());
+    for_each_block(slice, [&](int64_t begin, const float* gradient, int64_t count, bool decays) {
+      const auto factors = factors_of(decays);
       if (state_count() == 0) {
         kernels::flat_kernels().sgd(slice.parameter + begin, gradient, count, factors);
       } else {

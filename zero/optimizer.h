@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "zero/flat_slice.h"
+#include "zero/update_control.h"
 
 namespace zerorun {
 
@@ -13,6 +14,7 @@ struct UpdateArguments {
   int64_t step = 1;           // 1 for the first update
   double lr = 0;
   double gradient_scale = 1;  // the clip factor over the loss scale
+  const UpdateControl* control = nullptr;  // on a GPU: more of the clip factor, and whether anything is updated; null: all is said above
 };
 
 class Optimizer {

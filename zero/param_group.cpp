@@ -4,7 +4,6 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/error.h"
 #include "core/ops/gradient.h"
@@ -15,11 +14,9 @@ namespace zerorun {
 namespace {
 
 at::Tensor touched(at::Tensor buffer) {
-  if (!buffer.is_meta()) std::memset(buffer.data_ptr(), 0, buffer.nbytes());
+  fill_zero(span_of(buffer));
   return buffer;
 }
-
-void* data_of(const at::Tensor& tensor) { return !tensor.defined() || tensor.is_meta() ? nullptr : tensor.data_ptr(); }
 
 at::Tensor registered(Communicator& communicator, int64_t count, at::ScalarType dtype) {
   return allocate_touched(communicator, count * static_cast<int64_t>(c10::elementSize(dtype))).view(dtype);
@@ -81,12 +78,14 @@ void ParamGroup::create_views() {
     weights_.push_back(view(weight_storage_).requires_grad_(trainable()));
     if (trainable()) weights_.back().mutable_grad() = view(gradient_storage_);
   }
-  if (!options_.sharding.parameters) point(weight_storage_, shares_slices() ? side_by_side_ : data_of(parameters_));
+  if (!options_.sharding.parameters) point(weight_storage_, shares_slices() ? side_by_side_ : span_of(parameters_).data);
 }
 
 void ParamGroup::initialise() {
   if (options_.device == at::kMeta) return;
-  const auto fill = [this](int64_t begin, Span to) { fill_values(declaration_, layout_, options_.initial, options_.seed, begin, to); };
+  const auto fill = [this](int64_t begin, Span to) {
+    fill_in_host_memory(to, [&](int64_t first, Span part) { fill_values(declaration_, layout_, options_.initial, options_.seed, begin + first, part); });
+  };
   const auto slice = communicator_.rank() * layout_.slice_count();
   if (parameters_.defined()) fill(keeps_parameter_slice() ? slice : 0, whole(parameters_));
   if (master_.defined()) fill(options_.sharding.optimizer ? slice : 0, whole(master_));
@@ -121,26 +120,25 @@ bool ParamGroup::uses_gradient_slot() const { return state_sleeps() || options_.
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
 void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place, bool unwritten) {
   const int64_t lead = uses_gradient_slot() ? gradient_slot_bytes() - flat_bytes() : 0;
-  gradient_slot_ = uses_gradient_slot() ? slot : data_of(gradients_);
-  auto* written = gradient_slot_ ? static_cast<char*>(gradient_slot_) + lead : nullptr;
-  point(gradient_storage_, written);
+  gradient_slot_ = uses_gradient_slot() ? slot : span_of(gradients_).data;
+  const Span written{gradient_slot_ ? static_cast<char*>(gradient_slot_) + lead : nullptr, layout_.padded_count(), options_.precision.parameters, side()};
+  point(gradient_storage_, written.data);
   if (!place.first && !uses_gradient_slot()) return;
   if (unwritten) {
     leave_gradients_unwritten(written);
-  } else if (written) {
-    std::memset(written, 0, gradient_storage_.nbytes());
+  } else {
+    fill_zero(written);
   }
 }
 
 // What is no gradient of a parameter takes part in sums and norms too, and is zero.
-void ParamGroup::leave_gradients_unwritten(void* flat) {
-  const int64_t element = options_.precision.parameter_bytes();
+void ParamGroup::leave_gradients_unwritten(Span flat) {
   for (size_t p = 0; p < weights_.size(); ++p) {
     ops::leave_unwritten(weights_[p].grad());
     const int index = static_cast<int>(p);
     const int64_t begin = layout_.offset(index) + weights_[p].numel();
     const int64_t end = p + 1 < weights_.size() ? layout_.offset(index + 1) : layout_.padded_count();
-    if (flat && end > begin) std::memset(static_cast<char*>(flat) + begin * element, 0, static_cast<size_t>((end - begin) * element));
+    if (end > begin) fill_zero(flat.part(begin, end - begin));
   }
 }
 
@@ -166,8 +164,9 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
 
 // The last sum of a step: its squares are taken on the way.
 Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
-  squares_.expect(slice.data ? slice.count : 0);  // without data none come
-  knows_squares_ = slice.data != nullptr;
+  knows_squares_ = slice.data != nullptr && side() == Side::host;
+  if (!knows_squares_) return communicator_.reduce_scatter(full, slice, scratch);
+  squares_.expect(slice.count);
   Work sum = communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
   return Work([this, sum]() mutable {
     sum.wait();
@@ -177,10 +176,10 @@ Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
 
 // What the unit wrote, converted to the dtype of the sum.
 Span ParamGroup::unsummed_gradient() {
-  const Span sent{gradient_slot_, layout_.padded_count(), options_.precision.gradients};
+  const Span sent{gradient_slot_, layout_.padded_count(), options_.precision.gradients, side()};
   if (uses_gradient_slot() && gradient_slot_) {
     auto* written = static_cast<char*>(gradient_slot_) + gradient_slot_bytes() - flat_bytes();
-    convert_in_place({written, sent.count, options_.precision.parameters}, sent);
+    convert_in_place({written, sent.count, options_.precision.parameters, side()}, sent);
   }
   return sent;
 }
@@ -202,13 +201,11 @@ Work ParamGroup::share_gradients() {
   return communicator_.all_gather(whole(own_slice(gradients_, false)), whole(gradients_));
 }
 
-double ParamGroup::squared_gradient_norm() const {
-  if (!trainable()) return 0;
-  if (state_sleeps()) {
-    if (squares_land_) sleeping_->wait_until_landed();
-    return squares_.total();
-  }
-  return knows_squares_ ? squares_.total() : sum_of_squares(whole(own_slice(gradients_, options_.sharding.gradients)));
+void ParamGroup::take_squared_norm(NormsOfGroups& norms, size_t group) const {
+  if (!trainable()) return;
+  if (state_sleeps() && squares_land_) sleeping_->finish_landing();
+  if (state_sleeps() || knows_squares_) return norms.set(group, squares_.total());
+  norms.take(group, whole(own_slice(gradients_, options_.sharding.gradients)));
 }
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {
@@ -230,10 +227,10 @@ void ParamGroup::update_resident(const Optimizer& optimizer, const UpdateArgumen
   const auto& sharding = options_.sharding;
   const Span weights = own_weights();
   FlatSlice slice;
-  slice.parameter = static_cast<float*>(master_.defined() ? data_of(master_) : weights.data);
+  slice.parameter = static_cast<float*>(master_.defined() ? span_of(master_).data : weights.data);
   slice.gradient = whole(updated_part(gradients_, sharding.gradients));
   if (options_.precision.has_master()) slice.rounded = weights;
-  for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(data_of(states_[i]));
+  for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(span_of(states_[i]).data);
   slice.count = weights.count;
   const int64_t begin = sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
   slice.decay_count = std::clamp<int64_t>(layout_.decay_end() - begin, 0, slice.count);
@@ -247,7 +244,7 @@ Work ParamGroup::publish() {
 
 Work ParamGroup::publish_slices() {
   if (!options_.sharding.optimizer) return {};
-  return communicator_.all_gather(own_weights(), whole_parameters(shares_slices() ? side_by_side_ : data_of(parameters_)));
+  return communicator_.all_gather(own_weights(), whole_parameters(shares_slices() ? side_by_side_ : span_of(parameters_).data));
 }
 
 // What this rank updates of the weights, where they are on the device: resident, or in their upload slot.
@@ -265,7 +262,7 @@ at::Tensor ParamGroup::read_whole(Content content, Slot slot) {
   return copy.to(at::kFloat);
 }
 
-Span ParamGroup::whole(const at::Tensor& resident) const { return {data_of(resident), resident.numel(), resident.scalar_type()}; }
+Span ParamGroup::whole(const at::Tensor& resident) const { return span_of(resident); }
 
 at::Tensor ParamGroup::own_slice(const at::Tensor& resident, bool sharded) const {
   return sharded ? resident : resident.narrow(0, communicator_.rank() * layout_.slice_count(), layout_.slice_count());

@@ -96,13 +96,13 @@ class ParamGroup {
   Work reduce(Span scratch, MicroBatchPlace place);
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
-  // Of the gradient slot, where summed gradients sleep: the last has left it. Blocks.
+  // Of the gradient slot, where summed gradients sleep: what computes next comes after the last has left it.
   void wait_until_landed() const {
     if (state_sleeps()) sleeping_->wait_until_landed();
   }
 
   // Of the summed gradient in this rank's slice, fp64. Taken while it was summed, where that sum was the last.
-  double squared_gradient_norm() const;
+  void take_squared_norm(NormsOfGroups& norms, size_t group) const;
   // Now; or beside what follows, where the states sleep; or when the weights are next fetched, where only those sleep.
   void update(const Optimizer& optimizer, const UpdateArguments& arguments);
   // Collective: after an update of slices, makes resident full parameters whole again.
@@ -126,7 +126,8 @@ class ParamGroup {
   bool weights_sleep() const { return sleeping_ && sleeping_->has_weights(); }
   bool state_sleeps() const { return sleeping_ && sleeping_->has_state(); }
   bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
-  Span whole_parameters(void* data) const { return {data, layout_.padded_count(), options_.precision.parameters}; }
+  Side side() const { return options_.device.is_cuda() ? Side::gpu : Side::host; }
+  Span whole_parameters(void* data) const { return {data, layout_.padded_count(), options_.precision.parameters, side()}; }
   int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   at::TensorOptions options_of(at::ScalarType dtype) const { return at::TensorOptions().dtype(dtype).device(options_.device); }
   void finish_fetch();
@@ -139,7 +140,7 @@ class ParamGroup {
   at::Tensor own_slice(const at::Tensor& resident, bool sharded) const;
   at::Tensor updated_part(const at::Tensor& resident, bool sharded) const;
   Span unsummed_gradient();
-  void leave_gradients_unwritten(void* flat);
+  void leave_gradients_unwritten(Span flat);
   Work sum_over_ranks(Span full, Span slice, Span scratch);
   void accumulate(Span part, const at::Tensor& sum, bool first) const;
   void point(at::Storage& storage, void* data) const;

@@ -6,7 +6,7 @@
 namespace zerorun {
 
 void ParamGroup::fetch(Slot slot, const Event& after) {
-  uploaded_ = {slot, layout_.slice_count(), options_.precision.parameters};
+  uploaded_ = {slot, layout_.slice_count(), options_.precision.parameters, side()};
   sleeping_->fetch(uploaded_, after);
 }
 
@@ -36,7 +36,7 @@ void ParamGroup::flush(Slot slot) {
     fetch(slot, {});
     finish_fetch();
   }
-  if (sleeping_) sleeping_->wait_until_stored();
+  if (sleeping_) sleeping_->finish_storing();
 }
 
 // A sum leaves the device, slice or whole as the optimizer needs it. Where there is nothing to wait for it leaves now.
@@ -47,7 +47,7 @@ Work ParamGroup::reduce_and_land(Span part, Span scratch, MicroBatchPlace place)
   Work landing([this, sum, part, own, sharded, place, only]() mutable {
     sum.wait();
     SleepingGroup::Squares squares{&squares_, sharded ? 0 : communicator_.rank() * own.count, own.count};
-    squares_land_ = place.last && !(only && sharded);
+    squares_land_ = place.last && !(only && sharded && side() == Side::host);  // on a GPU a sum does not show its blocks
     if (!squares_land_) squares.sum = nullptr;
     sleeping_->land(sharded ? own : part, place.first, squares);
   });

@@ -4,9 +4,9 @@
 #include <ATen/ops/empty_strided.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/error.h"
+#include "zero/flat_span.h"
 
 namespace zerorun {
 namespace {
@@ -83,8 +83,7 @@ std::pair<Carry, Event> SleepingFrames::fetch(int unit) {
   auto& place = frames_[static_cast<size_t>(unit)];
   Carry frame;
   for (const auto& tensor : place.tensors) {
-    const auto device = options_.counts_only ? at::kMeta : at::kCPU;
-    frame.push_back(at::empty_strided(tensor.sizes, tensor.strides, at::TensorOptions().dtype(tensor.dtype).device(device)));
+    frame.push_back(at::empty_strided(tensor.sizes, tensor.strides, at::TensorOptions().dtype(tensor.dtype).device(options_.device)));
   }
   const Event arrived = move(frame, place, Lane::up, "fetch frame of " + model_.unit(unit).name(), {place.stored}).worked;
   return {std::move(frame), arrived};
@@ -95,24 +94,25 @@ Offloader::Moved SleepingFrames::move(const Carry& tensors, const Frame& frame, 
   ZR_CHECK(tensors.size() == frame.tensors.size(), "a frame of {} tensors where there were {}", tensors.size(), frame.tensors.size());
   const bool up = lane == Lane::up;
   std::vector<Piece> pieces;
-  std::vector<std::span<std::byte>> parts;
+  std::vector<Span> parts;
   for (size_t t = 0; t < tensors.size(); ++t) {
     const auto& place = frame.tensors[t];
     ZR_CHECK(tensors[t].sizes() == place.sizes && tensors[t].strides() == place.strides && tensors[t].scalar_type() == place.dtype,
              "a frame that is not as its unit reads it on the meta device");
-    auto* const data = tensors[t].is_meta() ? nullptr : static_cast<std::byte*>(tensors[t].data_ptr());
+    const auto all = span_of(tensors[t]);
+    const Span as_bytes{all.data, place.bytes, at::kByte, all.side};
     for (int64_t begin = 0; begin < place.bytes; begin += kPieceBytes) {
       const int64_t bytes = std::min(kPieceBytes, place.bytes - begin), length = in_store_units(bytes);
       pieces.push_back({place.offset + begin, length, {0, up ? length : 0}, {0, up ? 0 : length}});
-      parts.emplace_back(data ? data + begin : nullptr, static_cast<size_t>(bytes));
+      parts.push_back(as_bytes.part(begin, bytes));
     }
   }
   return offloader_.work_on(
       *store_, std::move(pieces), lane, label,
       [parts = std::move(parts), up](size_t first, std::span<std::byte* const> memory) {
         for (size_t i = 0; i < memory.size(); ++i) {
-          const auto part = parts[first + i];
-          up ? std::memcpy(part.data(), memory[i], part.size()) : std::memcpy(memory[i], part.data(), part.size());
+          const Span part = parts[first + i], asleep{memory[i], part.count, at::kByte};
+          up ? copy(asleep, part) : copy(part, asleep);
         }
       },
       std::move(after));

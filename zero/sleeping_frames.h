@@ -16,6 +16,7 @@ struct SleepingFramesOptions {
   SleepingPlace place;
   at::ScalarType dtype = at::kFloat;  // of the parameters
   OffloadOptions offload = {};
+  at::Device device = at::kCPU;
   bool counts_only = false;
 };
 

@@ -1,8 +1,8 @@
 #include "zero/sleeping_group.h"
 
-#include <cstring>
 #include <vector>
 
+#include "core/gpu/gpu.h"
 #include "zero/flat_span.h"
 
 namespace zerorun {
@@ -83,7 +83,7 @@ void SleepingGroup::fetch(Span to, const Event& after) {
   const Where where = layout_.weights ? weights_ : state_;
   const auto work = by_stripe([&stripes, to](int64_t s, std::byte* piece) {
     const Span part = to.part(stripes.begin(s), stripes.count(s));
-    std::memcpy(part.data, piece, static_cast<size_t>(part.bytes()));
+    copy({piece, part.count, part.dtype}, part);
   });
   fetched_ = offloader_.work_on(*where.store, pieces_of(stripes, where.offset, 0, 1, true, false), Lane::up, label("fetch"), work, {stored_, after}).worked;
 }
@@ -92,7 +92,7 @@ Event SleepingGroup::write_back(Span from) {
   const auto& stripes = *layout_.weights;
   const auto work = by_stripe([&stripes, from](int64_t s, std::byte* piece) {
     const Span part = from.part(stripes.begin(s), stripes.count(s));
-    std::memcpy(piece, part.data, static_cast<size_t>(part.bytes()));
+    copy(part, {piece, part.count, part.dtype});
   });
   const auto moved = offloader_.work_on(*weights_.store, pieces_of(stripes, weights_.offset, 0, 1, false, true), Lane::down, label("write-back"), work, {stored_});
   stored_ = moved.stored;
@@ -107,6 +107,7 @@ void SleepingGroup::land(Span part, bool first, Squares squares) {
     const Span sum{piece, stripes.count(s), parts_.precision.gradients}, addend = part.part(stripes.begin(s), sum.count);
     first ? convert(addend, sum) : add(addend, sum);
     if (!squares.sum) return;
+    if (addend.side == Side::gpu) gpu::synchronize();  // the sum is read here
     const int64_t begin = std::max<int64_t>(squares.begin - stripes.begin(s), 0), end = std::min(squares.begin + squares.count - stripes.begin(s), sum.count);
     if (begin < end) squares.sum->append(sum.part(begin, end - begin));
     if (s == stripes.size() - 1) squares.sum->close();
@@ -168,6 +169,7 @@ void SleepingGroup::read_gradient(Span to) { read(*layout_.state, state_, layout
 void SleepingGroup::read(const Stripes& stripes, Where where, int part, at::ScalarType dtype, Span to) {
   const auto work = by_stripe([&stripes, dtype, to](int64_t s, std::byte* piece) {
     convert({piece, stripes.count(s), dtype}, to.part(stripes.begin(s), stripes.count(s)));
+    if (to.side == Side::gpu) gpu::synchronize();  // the piece may be a buffer, which the next fills
   });
   offloader_.work_on(*where.store, pieces_of(stripes, where.offset, part, part + 1, true, false), Lane::caller, label("reading of"), work, {stored_}).worked.wait();
 }

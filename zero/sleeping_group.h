@@ -67,7 +67,9 @@ class SleepingGroup {
   };
   void land(Span part, bool first, Squares squares);
   void wait_until_landed() const { landed_.wait(); }
-  void wait_until_stored() const { stored_.wait(); }
+  // Block.
+  void finish_landing() const { landed_.finish(); }
+  void finish_storing() const { stored_.finish(); }
 
   // Updates all elements where they sleep; the first decay_count decay. `optimizer` must outlive it.
   void update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count);

@@ -119,6 +119,7 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
                                                SleepingFramesOptions{.place = frames_place,
                                                                      .dtype = options.precision.parameters,
                                                                      .offload = options.offload,
+                                                                     .device = options.device,
                                                                      .counts_only = options.counts_only});
   }
   for (size_t g = 0; g < planned.size(); ++g) {

@@ -21,6 +21,7 @@ struct SleepingStateOptions {
   int optimizer_states = 0;
   int ranks = 1;
   bool inference = false;    // parameters only
+  at::Device device = at::kCPU;
   bool counts_only = false;  // charges `ledger`, and nothing else
 };
 

@@ -34,7 +34,7 @@ class Embedding final : public Unit {
         dropout_(config.dropout) {}
 
   Carry forward(const StepContext& context, Weights weights, Carry) const override {
-    return {drop(ops::embed(context.tokens, weights[0], weights[1], first_position(context)), dropout_, context, 0)};
+    return {drop(ops::embed(context.tokens, weights[0], weights[1], first_position(context), context.order), dropout_, context, 0)};
   }
 
   bool backward_needs_weights() const override { return false; }

@@ -22,7 +22,7 @@ class Embedding final : public Unit {
   explicit Embedding(const LlamaConfig& config)
       : Unit("embedding", {{kTokenWeight, {config.vocab_size, config.hidden_size}, Init::normal(kStddev)}}) {}
 
-  Carry forward(const StepContext& context, Weights weights, Carry) const override { return {ops::embed(context.tokens, weights[0])}; }
+  Carry forward(const StepContext& context, Weights weights, Carry) const override { return {ops::embed(context.tokens, weights[0], {}, 0, context.order)}; }
 
   bool backward_needs_weights() const override { return false; }
   bool supports_generation() const override { return true; }

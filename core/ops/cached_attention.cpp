@@ -1,10 +1,15 @@
 #include "core/ops/cached_attention.h"
 
+#include <ATen/ops/bmm.h>
+
 #include <cmath>
 #include <limits>
 
+#include "core/gpu/gpu.h"
 #include "core/ops/kernels/attention_rows.h"
 #include "core/ops/kernels/head_rows.h"
+#include "core/ops/kernels/softmax_rows.h"
+#include "core/ops/side.h"
 
 namespace zerorun::ops {
 namespace {
@@ -39,10 +44,36 @@ void attend_group(const HeadRows& query, const HeadRows& keys, const HeadRows& v
   out.store(0, group, sums);
 }
 
+// On a GPU: products of matrices in fp32, sample by sample.
+at::Tensor attend_by_products(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, int64_t head_dim) {
+  const int64_t samples = query.size(0), heads = query.size(2) / head_dim, key_heads = keys.size(2) / head_dim, positions = keys.size(1), group = heads / key_heads;
+  const auto out = at::empty(query.sizes(), query.options());
+  const auto fp32 = [&](int64_t rows, int64_t columns) {
+    const MemoryScope workspace(Category::workspace);
+    return at::empty({key_heads, rows, columns}, query.options().dtype(at::kFloat));
+  };
+  auto q = fp32(group, head_dim), k = fp32(positions, head_dim), v = fp32(positions, head_dim), scores = fp32(group, positions), sums = fp32(group, head_dim);
+  const auto log_sum_exp = fp32(group, 1);
+  if (out.is_meta()) return out;
+  const CausalRows all{key_heads, group, positions, positions, static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim))), scores.data_ptr<float>(),
+                       log_sum_exp.data_ptr<float>(), group, /*known=*/false};
+  for (int64_t s = 0; s < samples; ++s) {
+    q.copy_(query[s].view(q.sizes()));
+    k.copy_(by_head(keys, head_dim)[s]);
+    v.copy_(by_head(values, head_dim)[s]);
+    at::bmm_out(scores, q, k.transpose(1, 2));
+    causal_softmax_rows(all, gpu::current_stream());
+    at::bmm_out(sums, scores, v);
+    out[s].view(sums.sizes()).copy_(sums);
+  }
+  return out;
+}
+
 }  // namespace
 
 at::Tensor attend_to_cache(const at::Tensor& query, const at::Tensor& keys, const at::Tensor& values, int64_t head_dim) {
   const int64_t samples = query.size(0), heads = query.size(2) / head_dim, key_heads = keys.size(2) / head_dim, positions = keys.size(1);
+  if (side_of(query) == Side::gpu) return attend_by_products(query, keys, values, head_dim);
   const int64_t group = heads / key_heads, tile_rows = std::min(kKeyRows, positions), tasks = samples * key_heads;
   const auto out = at::empty(query.sizes(), query.options());
   const auto scratch = scratch_of(tasks, 2 * (group + tile_rows) * head_dim + group * (tile_rows + 2), out);

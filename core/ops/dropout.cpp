@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/ops/kernels/dropout_rows.h"
 #include "core/random.h"
 
@@ -36,6 +37,10 @@ at::Tensor apply_mask(const at::Tensor& x, double probability, const DropoutKey&
   const auto bytes = static_cast<int64_t>(x.element_size());
   const auto* from = static_cast<const char*>(x.const_data_ptr());
   auto* to = static_cast<char*>(out.data_ptr());
+  if (x.is_cuda()) {
+    drop_elements(mask, x.scalar_type(), key.first_sample, x.size(0), size, from, to, gpu::current_stream());
+    return out;
+  }
   at::parallel_for(0, x.size(0) * tasks, 1, [&](int64_t begin, int64_t end) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t sample = task / tasks, first = task % tasks * kElementsPerTask, start = (sample * size + first) * bytes;

@@ -10,9 +10,11 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/row_kernels.h"
+#include "core/ops/side.h"
 
 namespace zerorun::ops {
 namespace {
@@ -35,15 +37,20 @@ void check_tokens(const at::Tensor& tokens, int64_t vocabulary) {
 char* row_of(at::Tensor& weight, int64_t row) { return static_cast<char*>(weight.data_ptr()) + row * weight.size(1) * weight.element_size(); }
 
 // target[token] += the sum of its rows.
-void add_token_rows(const at::Tensor& tokens, const at::Tensor& gradient, at::Tensor& target) {
+void sum_token_rows(const at::Tensor& tokens, const at::Tensor& gradient, at::Tensor& target, const at::Tensor& known_order) {
+  if (side_of(target) == Side::gpu) {
+    if (target.is_meta()) return;
+    ZR_CHECK(known_order.defined(), "the embedding's gradient on a GPU needs the order of the tokens");
+    return add_token_rows({target.scalar_type(), tokens.numel(), target.size(1), target.size(0), tokens.const_data_ptr<int64_t>(), known_order.const_data_ptr<int64_t>(),
+                           gradient.const_data_ptr(), target.data_ptr()}, gpu::current_stream());
+  }
   const MemoryScope workspace(Category::workspace);
   auto sorted = at::empty_like(tokens);
   if (target.is_meta()) return;
   auto* order = sorted.data_ptr<int64_t>();
   const auto* token = tokens.const_data_ptr<int64_t>();
   const int64_t count = tokens.numel();
-  std::iota(order, order + count, int64_t{0});
-  std::sort(order, order + count, [token](int64_t a, int64_t b) { return token[a] != token[b] ? token[a] < token[b] : a < b; });
+  token_order(token, count, order);
   at::parallel_for(0, target.size(1), kColumnsPerTask, [&](int64_t begin, int64_t end) {
     for (int64_t first = 0, last; first < count; first = last) {
       for (last = first + 1; last < count && token[order[last]] == token[order[first]];) ++last;
@@ -54,8 +61,12 @@ void add_token_rows(const at::Tensor& tokens, const at::Tensor& gradient, at::Te
 }
 
 // target[first_position + t] += the sum over samples of row (b, t).
-void add_position_rows(const at::Tensor& gradient, int64_t first_position, at::Tensor& target) {
+void sum_position_rows(const at::Tensor& gradient, int64_t first_position, at::Tensor& target) {
   if (target.is_meta()) return;
+  if (target.is_cuda()) {
+    return add_position_rows({target.scalar_type(), gradient.size(0), gradient.size(1), target.size(1), gradient.const_data_ptr(), row_of(target, first_position)},
+                             gpu::current_stream());
+  }
   at::parallel_for(0, gradient.size(1), 1, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       add_rows({target.scalar_type(), target.size(1), gradient.const_data_ptr(), nullptr, t, gradient.size(1), gradient.size(0),
@@ -66,18 +77,22 @@ void add_position_rows(const at::Tensor& gradient, int64_t first_position, at::T
 
 struct Embed : torch::autograd::Function<Embed> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& tokens, const at::Tensor& token_weight,
-                            const std::optional<at::Tensor>& positions, int64_t first_position) {
+                            const std::optional<at::Tensor>& positions, int64_t first_position, const std::optional<at::Tensor>& order) {
     const at::Tensor position_weight = positions.value_or(at::Tensor());
-    context->save_for_backward({tokens, token_weight, position_weight});
+    context->save_for_backward({tokens, token_weight, position_weight, order.value_or(at::Tensor())});
     context->saved_data["first_position"] = first_position;
     const int64_t columns = token_weight.size(1);
     auto out = at::empty({tokens.size(0), tokens.size(1), columns}, token_weight.options());
     if (out.is_meta()) return out;
-    check_tokens(tokens, token_weight.size(0));
+    if (out.is_cpu()) check_tokens(tokens, token_weight.size(0));
     const void* by_position = nullptr;
     if (positions) by_position = position_weight.narrow(0, first_position, tokens.size(1)).const_data_ptr();
     const Lookup lookup{out.scalar_type(), columns, tokens.size(1), tokens.const_data_ptr<int64_t>(), token_weight.const_data_ptr(),
                         by_position, out.data_ptr()};
+    if (out.is_cuda()) {
+      look_up_rows(lookup, tokens.numel(), token_weight.size(0), gpu::current_stream());
+      return out;
+    }
     at::parallel_for(0, tokens.numel(), std::max<int64_t>(kElementsPerTask / columns, 1),
                      [&](int64_t begin, int64_t end) { look_up_rows(lookup, begin, end); });
     return out;
@@ -86,23 +101,25 @@ struct Embed : torch::autograd::Function<Embed> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto gradient = gradients[0].contiguous();
-    auto of_tokens = add_to_gradient(saved[1], [&](at::Tensor& sum) { add_token_rows(saved[0], gradient, sum); });
+    auto of_tokens = add_to_gradient(saved[1], [&](at::Tensor& sum) { sum_token_rows(saved[0], gradient, sum, saved[3]); });
     auto of_positions = add_to_gradient(
-        saved[2], [&](at::Tensor& sum) { add_position_rows(gradient, context->saved_data["first_position"].toInt(), sum); });
-    return {at::Tensor(), of_tokens, of_positions, at::Tensor()};
+        saved[2], [&](at::Tensor& sum) { sum_position_rows(gradient, context->saved_data["first_position"].toInt(), sum); });
+    return {at::Tensor(), of_tokens, of_positions, at::Tensor(), at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight, const at::Tensor& position_weight, int64_t first_position) {
-  ZR_CHECK(tokens.dim() == 2 && first_position >= 0 && first_position + tokens.size(1) <= position_weight.size(0),
-           "{} tokens a sample from position {}, but {} positions", tokens.size(-1), first_position, position_weight.size(0));
-  return Embed::apply(tokens, token_weight, std::optional(position_weight), first_position);
+void token_order(const int64_t* tokens, int64_t count, int64_t* order) {
+  std::iota(order, order + count, int64_t{0});
+  std::sort(order, order + count, [tokens](int64_t a, int64_t b) { return tokens[a] != tokens[b] ? tokens[a] < tokens[b] : a < b; });
 }
 
-at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight) {
-  return Embed::apply(tokens, token_weight, std::nullopt, int64_t{0});
+at::Tensor embed(const at::Tensor& tokens, const at::Tensor& token_weight, const at::Tensor& position_weight, int64_t first_position, const at::Tensor& order) {
+  ZR_CHECK(tokens.dim() == 2 && first_position >= 0 && (!position_weight.defined() || first_position + tokens.size(1) <= position_weight.size(0)),
+           "{} tokens a sample from position {}, but {} positions", tokens.size(-1), first_position, position_weight.defined() ? position_weight.size(0) : 0);
+  return Embed::apply(tokens, token_weight, position_weight.defined() ? std::optional(position_weight) : std::nullopt, first_position,
+                      order.defined() ? std::optional(order) : std::nullopt);
 }
 
 }  // namespace zerorun::ops

@@ -4,6 +4,8 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/backward_here.h"
+
 namespace zerorun::ops {
 namespace {
 
@@ -18,6 +20,7 @@ at::Tensor run_with_backward(const at::Tensor& x, double seed, const Body& body)
   if (!result.requires_grad()) return result;
   auto gradient = at::empty_like(result);
   gradient.fill_(seed);
+  const BackwardHere here;
   torch::autograd::backward({result}, {gradient});
   return result.detach();
 }

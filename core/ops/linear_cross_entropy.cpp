@@ -10,11 +10,13 @@
 
 #include "core/error.h"
 #include "core/flops.h"
+#include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/softmax_rows.h"
+#include "core/ops/side.h"
 #include "core/unit.h"
 
 namespace zerorun::ops {
@@ -32,9 +34,10 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
   }
 }
 
-int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype) {
+int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Side side) {
+  const int64_t logits = side == Side::gpu ? kGpuChunkLogits : kChunkLogits;
   const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
-  return std::min(rows, std::max(kChunkLogits / vocabulary, least));
+  return std::min(rows, std::max(logits / vocabulary, least));
 }
 
 // What exists of the head at a time.
@@ -47,7 +50,7 @@ struct Chunk {
     const MemoryScope workspace(Category::workspace);
     logits = at::empty({count, vocabulary}, x.options());
     losses = at::empty({count}, x.options().dtype(at::kDouble));
-    if (!is_reduced(x.scalar_type())) return;
+    if (!is_reduced(x.scalar_type()) || side_of(x) == Side::gpu) return;
     rows = at::empty({std::min<int64_t>(at::get_num_threads(), count), vocabulary}, x.options().dtype(at::kFloat));
   }
 };
@@ -55,6 +58,10 @@ struct Chunk {
 // Losses of the chunk's first rows; with gradient_scale != 0 the logits become the gradient of the logits.
 void losses_of(const Chunk& chunk, const at::Tensor& targets, double gradient_scale) {
   if (chunk.logits.is_meta()) return;
+  if (chunk.logits.is_cuda()) {
+    return softmax_cross_entropy_rows({chunk.logits.scalar_type(), targets.size(0), chunk.logits.size(1), chunk.logits.data_ptr(), targets.const_data_ptr<int64_t>(),
+                                       kIgnoredTarget, chunk.losses.data_ptr<double>(), static_cast<float>(gradient_scale)}, gpu::current_stream());
+  }
   const int64_t vocabulary = chunk.logits.size(1), row_bytes = vocabulary * chunk.logits.element_size();
   const auto dtype = chunk.logits.scalar_type();
   auto* logit = static_cast<char*>(chunk.logits.data_ptr());
@@ -80,6 +87,7 @@ void losses_of(const Chunk& chunk, const at::Tensor& targets, double gradient_sc
 
 void add_in_order(const at::Tensor& losses, at::Tensor& sum) {
   if (losses.is_meta()) return;
+  if (losses.is_cuda()) return add_up(losses.const_data_ptr<double>(), losses.numel(), sum.data_ptr<double>(), gpu::current_stream());
   auto* total = sum.data_ptr<double>();
   const auto* loss = losses.const_data_ptr<double>();
   for (int64_t i = 0; i < losses.numel(); ++i) *total += loss[i];
@@ -89,10 +97,10 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets,
                             double loss_scale, bool training) {
     const int64_t rows = x.size(0), vocabulary = weight.size(0);
-    const int64_t chunk_rows = rows_of_chunk(rows, vocabulary, x.scalar_type());
+    const int64_t chunk_rows = rows_of_chunk(rows, vocabulary, x.scalar_type(), side_of(x));
     auto sum = at::empty({}, x.options().dtype(at::kDouble));
-    if (!sum.is_meta()) *sum.data_ptr<double>() = 0;
-    if (!targets.is_meta()) check_targets(targets, vocabulary);
+    sum.zero_();
+    if (targets.is_cpu()) check_targets(targets, vocabulary);
     const auto dx = training && x.requires_grad() ? at::empty_like(x) : at::Tensor();
     const auto dweight = training && weight.requires_grad() ? gradient_of(weight) : at::Tensor();
     bool is_first = dweight.defined() && (!has_slot(weight) || take_unwritten(dweight));

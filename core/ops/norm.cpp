@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/column_sums.h"
@@ -40,6 +41,11 @@ struct BlockSums {
     if (of_bias) bias = at::empty({blocks, x.size(-1)}, x.options().dtype(at::kFloat));
   }
 
+  NormSums on_gpu() const {
+    const auto data = [](const at::Tensor& sums) { return sums.defined() ? sums.data_ptr<float>() : nullptr; };
+    return {block_rows, blocks, data(weight), data(bias)};
+  }
+
   // body(begin, end, weight's sums, bias's sums) for the rows of every block.
   template <typename Body>
   void run(Body&& body) const {
@@ -65,7 +71,11 @@ struct ForkNorm : torch::autograd::Function<ForkNorm> {
     if (!x.is_meta()) {
       const NormRows kernel{x.scalar_type(), columns, eps, x.const_data_ptr(), weight.const_data_ptr(), bias ? bias->const_data_ptr() : nullptr,
                             bias ? mean.data_ptr<float>() : nullptr, scale.data_ptr<float>(), y.data_ptr()};
-      at::parallel_for(0, rows, rows_per_task(columns), [&](int64_t begin, int64_t end) { normalise_rows(kernel, begin, end); });
+      if (x.is_cuda()) {
+        normalise_rows(kernel, rows, gpu::current_stream());
+      } else {
+        at::parallel_for(0, rows, rows_per_task(columns), [&](int64_t begin, int64_t end) { normalise_rows(kernel, begin, end); });
+      }
     }
     context->save_for_backward({x, weight, bias.value_or(at::Tensor()), mean, scale});
     context->set_materialize_grads(false);
@@ -82,7 +92,11 @@ struct ForkNorm : torch::autograd::Function<ForkNorm> {
     if (!x.is_meta()) {
       const NormGradientRows kernel{x.scalar_type(), x.size(-1),          gradient.const_data_ptr(), x.const_data_ptr(), weight.const_data_ptr(),
                                     data_of(stream), statistics_of(mean), statistics_of(scale),      dx.defined() ? dx.data_ptr() : nullptr};
-      sums.run([&](int64_t begin, int64_t end, float* of_weight, float* of_bias) { norm_gradient_rows(kernel, begin, end, of_weight, of_bias); });
+      if (x.is_cuda()) {
+        norm_gradient_rows(kernel, sums.rows, sums.on_gpu(), gpu::current_stream());
+      } else {
+        sums.run([&](int64_t begin, int64_t end, float* of_weight, float* of_bias) { norm_gradient_rows(kernel, begin, end, of_weight, of_bias); });
+      }
     }
     auto weight_gradient = add_to_gradient(weight, [&](at::Tensor& sum) { add_column_sums(sums.weight, sum); });
     auto bias_gradient = add_to_gradient(bias, [&](at::Tensor& sum) { add_column_sums(sums.bias, sum); });

@@ -5,8 +5,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-
+#include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/kernels/row_kernels.h"
 
@@ -16,18 +15,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-void fill_table(float* table, int64_t positions, int64_t first_position, int64_t half, double theta, bool back) {
-  at::parallel_for(0, positions, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t t = begin; t < end; ++t) {
-      for (int64_t i = 0; i < half; ++i) {
-        const double angle = static_cast<double>(first_position + t) * std::pow(theta, -static_cast<double>(i) / static_cast<double>(half));
-        table[(2 * t) * half + i] = static_cast<float>(std::cos(angle));
-        table[(2 * t + 1) * half + i] = static_cast<float>(back ? -std::sin(angle) : std::sin(angle));
-      }
-    }
-  });
-}
-
 // Turns every pair by its angle, or back by it.
 at::Tensor turn(const at::Tensor& x, int64_t head_dim, double theta, int64_t first_position, bool back) {
   const int64_t seq_len = x.size(1), half = head_dim / 2;
@@ -35,8 +22,14 @@ at::Tensor turn(const at::Tensor& x, int64_t head_dim, double theta, int64_t fir
   const MemoryScope workspace(Category::workspace);
   const auto table = at::empty({seq_len, 2, half}, x.options().dtype(at::kFloat));
   if (x.is_meta()) return out;
-  fill_table(table.data_ptr<float>(), seq_len, first_position, half, theta, back);
+  const TurnTable angles{table.data_ptr<float>(), seq_len, first_position, half, theta, back};
   const Turns turns{x.scalar_type(), seq_len, x.size(2), head_dim, table.const_data_ptr<float>(), x.const_data_ptr(), out.data_ptr()};
+  if (x.is_cuda()) {
+    fill_turns(angles, gpu::current_stream());
+    turn_rows(turns, x.size(0) * seq_len, gpu::current_stream());
+    return out;
+  }
+  at::parallel_for(0, seq_len, 16, [&](int64_t begin, int64_t end) { fill_turns(angles, begin, end); });
   at::parallel_for(0, x.size(0) * seq_len, 8, [&](int64_t begin, int64_t end) { turn_rows(turns, begin, end); });
   return out;
 }

@@ -4,6 +4,7 @@
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "core/gpu/gpu.h"
 #include "core/ops/kernels/row_kernels.h"
 
 namespace zerorun::ops {
@@ -20,7 +21,11 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     auto out = at::empty_like(gate);
     if (gate.is_meta()) return out;
     const SwigluPart all{gate.scalar_type(), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(), nullptr, nullptr, nullptr};
-    at::parallel_for(0, gate.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) { swiglu_part(all, begin, end); });
+    if (gate.is_cuda()) {
+      swiglu_part(all, gate.numel(), gpu::current_stream());
+    } else {
+      at::parallel_for(0, gate.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) { swiglu_part(all, begin, end); });
+    }
     return out;
   }
 
@@ -31,7 +36,11 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     if (gradient.is_meta()) return {dgate, dup};
     const SwigluPart all{gradient.scalar_type(), saved[0].const_data_ptr(), saved[1].const_data_ptr(), nullptr, gradient.const_data_ptr(),
                          dgate.data_ptr(), dup.data_ptr()};
-    at::parallel_for(0, gradient.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) { swiglu_gradient_part(all, begin, end); });
+    if (gradient.is_cuda()) {
+      swiglu_gradient_part(all, gradient.numel(), gpu::current_stream());
+    } else {
+      at::parallel_for(0, gradient.numel(), kElementsPerTask, [&](int64_t begin, int64_t end) { swiglu_gradient_part(all, begin, end); });
+    }
     return {dgate, dup};
   }
 };

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,10 +12,20 @@
 
 namespace zerorun::test {
 
+// Memory of a device, for backends whose spans lie there: the suite computes on the host, and brings there what collectives work on. Called by all ranks.
+struct DeviceMemory {
+  std::function<std::shared_ptr<void>(int64_t bytes)> allocate;
+  std::function<void(const void* from, void* to, int64_t bytes)> upload;
+  std::function<void(const void* from, void* to, int64_t bytes)> download;  // blocks; after what the thread has waited for
+  Side ledger = Side::host;                                                 // whose memory ledger counts it
+};
+
 struct Backend {
   std::string name;
   int size;
   std::function<void(const std::function<void(Communicator&)>&)> run;
+  std::shared_ptr<const DeviceMemory> device = nullptr;  // none: spans of the host
+  bool is_strict = true;                                 // its sum is that in rank order; otherwise it is held against it within rounding
 };
 
 inline void PrintTo(const Backend& backend, std::ostream* out) { *out << backend.name << " of " << backend.size; }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "core/ops/kernels/gpu_attention.h"
 #include "tests/core/expect_same.h"
 
 namespace zerorun::testing {
@@ -102,6 +103,33 @@ TEST_F(Attention, TakesOnMetaTheMemoryThatItTakesOnCpu) {
       for (const int64_t heads : {1, 3}) expect(rows, heads, 8, dtype);
     }
     for (const int64_t head_dim : {24, 64, 80, 128, 256, 257, 1024}) expect(200, 2, head_dim, dtype);
+  }
+}
+
+// What a GPU takes for wide heads and for fp32.
+TEST_F(Attention, InBlocksOfProductsIsThatInTiles) {
+  constexpr int64_t kHeads = 6, kKeyHeads = 2, kRows = 53, kWidth = 20;
+  const auto of = [](const Tensor& x) { return x.view({2, kRows, -1, kWidth}).transpose(1, 2); };
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto random = [dtype](int64_t heads) { return at::randn({2, kRows, heads * kWidth}).to(dtype); };
+    const auto q = random(kHeads), k = random(kKeyHeads), v = random(kKeyHeads), gradient = random(kHeads);
+    const ops::Heads heads{of(q), of(k), of(v)};
+    for (const int64_t scores : {int64_t{1}, ops::kScoresAtATime}) {  // four blocks of rows, and one
+      const auto expect_close = [dtype](const Tensor& ours, const Tensor& theirs) {
+        const double unit = dtype == at::kFloat ? 1e-5 : 0x1p-7;
+        EXPECT_LE((ours.to(at::kDouble) - theirs.to(at::kDouble)).abs().max().item<double>(), unit * theirs.abs().max().item<double>());
+      };
+      const auto [out, log_sum_exp] = ops::attention_in_blocks(heads, scores);
+      const auto [expected, expected_log_sum_exp] = ops::blocked_attention(heads);
+      expect_close(out, expected);
+      EXPECT_LE((log_sum_exp - expected_log_sum_exp).abs().max().item<double>(), 1e-5);
+      const auto dq = at::empty_like(q), dk = at::empty_like(k), dv = at::empty_like(v), eq = at::empty_like(q), ek = at::empty_like(k), ev = at::empty_like(v);
+      ops::attention_in_blocks_backward(of(gradient), heads, out, log_sum_exp, {of(dq), of(dk), of(dv)}, scores);
+      ops::blocked_attention_backward(of(gradient), heads, expected, expected_log_sum_exp, {of(eq), of(ek), of(ev)});
+      expect_close(dq, eq);
+      expect_close(dk, ek);
+      expect_close(dv, ev);
+    }
   }
 }
 

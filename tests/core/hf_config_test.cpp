@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/core/data_folder.h"
+#include "tests/data_path.h"
 
 namespace zerorun {
 namespace {
@@ -13,7 +14,7 @@ using testing::IsEmpty;
 using testing::StartsWith;
 using Json = nlohmann::json;
 
-constexpr const char* kModels = ZERORUN_TEST_DATA "/hf/";
+std::string model(const std::string& name) { return data_path("core/data/hf/" + name); }
 
 class HfConfigTest : public DataFolder {
  protected:
@@ -32,13 +33,13 @@ class HfConfigTest : public DataFolder {
 };
 
 TEST_F(HfConfigTest, ReadsRealFolders) {
-  const auto gpt2 = std::get<Gpt2Config>(read_hf_config(std::string(kModels) + "gpt2-tiny/hf").model);
+  const auto gpt2 = std::get<Gpt2Config>(read_hf_config(model("gpt2-tiny/hf")).model);
   EXPECT_EQ(make_gpt2(gpt2).parameter_count(), 170'624);
   EXPECT_EQ(gpt2.dropout, 0);
   EXPECT_EQ(gpt2.max_position_embeddings, 64);
-  const auto llama = std::get<LlamaConfig>(read_hf_config(std::string(kModels) + "llama-tiny/hf").model);
+  const auto llama = std::get<LlamaConfig>(read_hf_config(model("llama-tiny/hf")).model);
   EXPECT_EQ(make_llama(llama).parameter_count(), 162'368);
-  const auto wide = std::get<LlamaConfig>(read_hf_config(std::string(kModels) + "llama-wide-head/hf").model);
+  const auto wide = std::get<LlamaConfig>(read_hf_config(model("llama-wide-head/hf")).model);
   EXPECT_EQ(make_llama(wide).parameter_count(), 106'880);
   EXPECT_EQ(wide.head_dim, 32);
   EXPECT_EQ(wide.rope_theta, 5e4);

@@ -4,6 +4,7 @@
 
 #include "core/weights/safetensors_writer.h"
 #include "tests/core/data_folder.h"
+#include "tests/data_path.h"
 
 namespace zerorun {
 namespace {
@@ -14,7 +15,7 @@ using testing::HasSubstr;
 using Json = nlohmann::json;
 using Values = std::map<std::string, std::vector<float>>;
 
-std::string model(const std::string& name) { return ZERORUN_TEST_DATA "/hf/" + name; }
+std::string model(const std::string& name) { return data_path("core/data/hf/" + name); }
 
 Values values_of(const HfFolder& folder) {
   Values values;

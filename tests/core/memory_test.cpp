@@ -256,5 +256,31 @@ TEST(MemoryDeathTest, ALimitOfTheAddressSpaceCountsWhatIsUsed) {
   EXPECT_EXIT(take_under_a_limit(), ::testing::ExitedWithCode(83), "no memory for a tensor of 536870912 bytes.*, overhead 128");
 }
 
+TEST(MemoryOfAGpu, WhatTheHostGivesOutLiesBesideTheDevice) {
+  MemoryLedger ledger(Side::gpu);
+  const MemoryScope scope(ledger, Category::activations);
+  const auto tokens = bytes(1000), large = bytes(100'000);
+  EXPECT_EQ(ledger.usage().now_of(Category::host), 101'000);
+  EXPECT_EQ(ledger.usage().now_of(Category::activations), 0);
+  EXPECT_EQ(ledger.usage().total_now, 0);
+  EXPECT_EQ(ledger.usage().arena_overhead, 0);
+}
+
+TEST(MemoryOfAGpu, AllThatIsForetoldLiesInItsArenaWithoutHeaders) {
+  MemoryLedger ledger(Side::gpu);
+  const MemoryScope scope(ledger, Category::activations);
+  EXPECT_EQ(device_of_scope(), Side::gpu);
+  const auto small = bytes(1, at::kMeta), other = bytes(513, at::kMeta);
+  EXPECT_EQ(ledger.usage().total_now, 514);
+  EXPECT_EQ(ledger.usage().arena_overhead, 512 + 1024 - 514);
+  const MemoryScope host(Category::host);
+  const auto beside = bytes(700, at::kMeta);
+  EXPECT_EQ(ledger.usage().now_of(Category::host), 700);
+  EXPECT_EQ(ledger.usage().total_now, 514);
+  EXPECT_EQ(ledger.usage().gpu_reserved, int64_t{2} << 20) << "one page";
+  const ScopeCharge charge((int64_t{2} << 20) + 1, ScopeCharge::Memory::own_pages);
+  EXPECT_EQ(ledger.usage().gpu_reserved, int64_t{6} << 20) << "and two for a buffer with pages of its own";
+}
+
 }  // namespace
 }  // namespace zerorun

@@ -9,13 +9,14 @@
 
 #include "core/model.h"
 #include "core/models/llama_presets.h"
+#include "tests/data_path.h"
 
 namespace zerorun {
 namespace {
 
 using Counts = std::map<std::string, int64_t>;
 
-Counts published_counts() { return nlohmann::json::parse(std::ifstream(ZERORUN_TEST_DATA "/presets.json")).get<Counts>(); }
+Counts published_counts() { return nlohmann::json::parse(std::ifstream(data_path("core/data/presets.json"))).get<Counts>(); }
 
 TEST(Gpt2Presets, HaveThePublishedParameterCounts) {
   for (const auto& [name, count] : published_counts()) {
@@ -39,7 +40,7 @@ TEST(Gpt2Presets, KnowsNoOtherName) {
 }
 
 TEST(LlamaPresets, HaveThePublishedParameterCounts) {
-  const auto counts = nlohmann::json::parse(std::ifstream(ZERORUN_TEST_DATA "/llama_presets.json")).get<Counts>();
+  const auto counts = nlohmann::json::parse(std::ifstream(data_path("core/data/llama_presets.json"))).get<Counts>();
   std::vector<std::string> names = llama_preset_names();
   std::ranges::sort(names);
   EXPECT_EQ(names.size(), counts.size());

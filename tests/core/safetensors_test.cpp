@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "tests/core/data_folder.h"
+#include "tests/data_path.h"
 
 namespace zerorun {
 namespace {
@@ -243,7 +244,7 @@ TEST_F(SafetensorsTest, WhatIsNoFileIsNamed) {
 
 // Written by the format's own library.
 TEST_F(SafetensorsTest, ReadsRealFiles) {
-  const SafetensorsFile file(ZERORUN_TEST_DATA "/hf/gpt2-tiny/hf/model.safetensors");
+  const SafetensorsFile file(data_path("core/data/hf/gpt2-tiny/hf/model.safetensors"));
   EXPECT_EQ(file.metadata().at("format"), "pt");
   EXPECT_EQ(file.tensors().at("transformer.h.2.attn.c_attn.weight").shape, (std::vector<int64_t>{64, 192}));
   int64_t count = 0;

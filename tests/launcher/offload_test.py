@@ -83,8 +83,11 @@ class Offload(Program):
         self.assertGreater(report["memory"][0]["categories"]["disk"]["measured"], 16 * report["parameters"])
 
     def test_the_plan_says_what_would_make_it_fit(self):
-        self.expect_failure(83, "offload_optimizer: {device: nvme, path: FOLDER}", "plan", "sibling.yaml", "--ranks", "1", "--set", "memory.limit=300MiB", ranks=0)
-        status, out, err = self.run_program("plan", "sibling.yaml", "--ranks", "1", "--set", "memory.limit=300MiB", *on_disk(), ranks=0)
+        plan = ("plan", "sibling.yaml", "--ranks", "1")
+        status, out, err = self.run_program(*plan, "--json", ranks=0)
+        limit = json.loads(out)["memory"][0]["process_peak"]["baseline"] + LIMIT
+        self.expect_failure(83, "offload_optimizer: {device: nvme, path: FOLDER}", *plan, "--set", f"memory.limit={limit}", ranks=0)
+        status, out, err = self.run_program(*plan, "--set", f"memory.limit={limit}", *on_disk(), ranks=0)
         self.assertEqual((status, err), (0, ""), out)
 
     def test_nothing_is_left_in_the_folder_while_a_run_lasts_or_when_it_is_killed(self):

@@ -18,7 +18,7 @@ TEST(Prediction, PaddingOfAFrozenGroupIsThatOfItsParametersAlone) {
     options.engine.sharding = Sharding::of_stage(stage);
     options.engine.precision = {at::kBFloat16, at::kBFloat16};
     options.workload = {1, 5, 1, 0, 0};
-    const auto memory = predicted_memory(dry_run(model, *make_adamw({}), options), model, std::vector<int64_t>(kRanks, 0));
+    const auto memory = predicted_memory(dry_run(model, *make_adamw({}), options), model, std::vector<Baseline>(kRanks));
     // Parameters and gradients in bf16, master and two states in fp32; a rank keeps all or a third.
     const int64_t parameters = stage < 3 ? 2 * kRanks : 2, gradients = stage < 2 ? 2 * kRanks : 2, optimizer = stage < 1 ? 12 * kRanks : 12;
     int64_t expected = 0;

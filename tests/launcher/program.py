@@ -11,6 +11,7 @@ import unittest
 
 ZERORUN, MPIRUN = os.path.abspath(sys.argv.pop(1)), sys.argv.pop(1)
 ENVIRONMENT = {**os.environ, "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+               "CUDA_VISIBLE_DEVICES": "",  # on processors, also where there is a GPU
                "ZERORUN_RATES": "rates.json"}  # of the test's folder, not the user's
 WITHIN = 60  # seconds; far more than anything here takes
 

@@ -106,6 +106,25 @@ class Planning(Program):
         self.assertEqual(status, 0, err)
         self.assertRegex(out, r"gathered +0 ")
 
+    def test_a_plan_for_gpus_needs_none(self):
+        def planned(ranks, *arguments):
+            status, out, err = self.run_program("plan", "train.yaml", "--ranks", str(ranks), "--hosts", str(ranks), "--json", *arguments, ranks=0)
+            self.assertEqual(status, 0, err)
+            return json.loads(out)["memory"][0]
+        gpu, page = ("--set", "run.device=cuda"), 2 << 20
+        on_gpu, on_cpu = planned(2, *gpu), planned(2)
+        for category in ("parameters", "gradients", "optimizer", "gathered"):
+            self.assertEqual(on_gpu["categories"][category], on_cpu["categories"][category], category)
+        alone = planned(1, *gpu)
+        resident, reserved = alone["total"]["predicted"] + alone["arena"]["predicted"], alone["gpu"]["reserved"]["predicted"]
+        self.assertTrue(resident <= reserved < resident + page and reserved % page == 0, alone)
+        self.assertEqual(alone["gpu"]["used"]["predicted"], reserved)
+        self.assertGreater(alone["categories"]["host"]["predicted"], 0)
+        buffers = on_gpu["gpu"]["reserved"]["predicted"]  # of NCCL, each in pages of its own
+        self.assertTrue(buffers % page == 0 and buffers > reserved, on_gpu)
+        status, _, err = self.run_program("plan", "train.yaml", "--ranks", "1", *gpu, "--set", "memory.limit=1MiB", ranks=0)
+        self.assertEqual(status, 83, err)
+
     def test_ranks_of_one_host_gather_nothing_and_those_of_two_a_slot(self):
         def gathered(*arguments):
             status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--json", *arguments, ranks=0)
@@ -165,6 +184,13 @@ class BadInput(Program):
 
     def test_an_unknown_preset(self):
         self.expect_failure(78, "gpt2-x1", "train.yaml", "--set", "model.preset=gpt2-x1")
+
+    def test_a_gpu_where_there_is_none(self):
+        self.expect_failure(78, "run.device is cuda, but ", "train.yaml", "--set", "run.device=cuda")
+        self.assertFalse((self.folder / "runs").exists())
+
+    def test_nccl_without_gpus(self):
+        self.expect_failure(78, "comm.backend is nccl, which connects GPUs, but ", "train.yaml", "--set", "comm.backend=nccl")
 
     def test_a_batch_that_does_not_divide(self):
         self.expect_failure(78, "global_batch_size", "train.yaml", "--set", "training.micro_batch_size=5")

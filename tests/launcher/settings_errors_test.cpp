@@ -113,8 +113,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadValue{"optimizer.lr", "-1"}, BadValue{"training.max_norm", "-.inf"}, BadValue{"data.validation", ".nan"},
         BadValue{"memory.limit", ".inf"},
         // names
-        BadValue{"run.determinism", "strickt"}, BadValue{"optimizer.name", "Adam"}, BadValue{"run.device", "cuda"},
-        BadValue{"comm.backend", "nccl"}, BadValue{"model.family", "mamba"}, BadValue{"run.name", "a/b"},
+        BadValue{"run.determinism", "strickt"}, BadValue{"optimizer.name", "Adam"}, BadValue{"run.device", "gpu"},
+        BadValue{"comm.backend", "gloo"}, BadValue{"model.family", "mamba"}, BadValue{"run.name", "a/b"},
         BadValue{"run.name", ".."}, BadValue{"run.name", "\"a\\nb\""}));
 
 TEST(SettingsErrors, ASectionIsAMapping) {

@@ -47,13 +47,13 @@ model: {family: gpt2, preset: null, hf_path: null, vocab_size: 256, hidden_size:
 data: {train: [a.txt, "b/*.txt"], validation: 0.1, format: tokens_uint16}
 training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64, max_norm: 0.5, check_finite: false, eval_interval: 2, eval_batches: 0}
 optimizer: {name: SGD, lr: 0.5, betas: [0.8, 0.99], eps: 1e-7, weight_decay: 0, momentum: 0.5}
-precision: {param_dtype: fp16, reduce_dtype: bf16,
+precision: {param_dtype: fp16, reduce_dtype: bf16, tf32: true,
             fp16: {loss_scale: 128, initial_scale_power: 12, loss_scale_window: 500, hysteresis: 1, min_loss_scale: 0.5}}
 activation_checkpoint: {mode: full, offload: nvme, path: /c}
 lr_scheduler: {name: linear, warmup_steps: 3, min_lr_factor: 0}
 zero_optimization: {stage: 1, prefetch: 2, verify_extents: true, offload_param: {device: none, path: /a, overlap: false, buffer_count: 3},
                     offload_optimizer: {device: nvme, path: /a/b, overlap: false, ratio: 0.5}}
-comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true}
+comm: {backend: mpi, timeout_seconds: 10m, pretend_hosts: 2, check_every_collective: true, allow_shared_gpu: true}
 metrics: {log_freq: 1, export_hf: false, trace_steps: 3}
 memory: {limit: 1.5GiB, fail_if_predicted_over: false}
 )");

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/kv_cache.h"
 #include "core/weights/hf_folder.h"
+#include "tests/data_path.h"
 #include "tests/zero/world.h"
 #include "zero/generation.h"
 
@@ -22,7 +23,7 @@ using ::testing::HasSubstr;
 
 constexpr double kLogitTolerance = 5e-5;
 
-std::string folder_of(const std::string& name) { return ZERORUN_REFERENCE_MODELS "/" + name; }
+std::string folder_of(const std::string& name) { return data_path("core/data/hf/" + name); }
 
 at::Tensor tensor_of(const Json& rows) {
   const auto tokens = at::empty({std::ssize(rows), std::ssize(rows[0])}, at::kLong);

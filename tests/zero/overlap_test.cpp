@@ -1,12 +1,12 @@
 // What a step with sleeping state takes, on a clock that is computed: overlapped it is bounded by the slowest part of each phase, blocked it is
 // the sum of the parts; and what goes wrong with the order of moves is seen.
 #include <gtest/gtest.h>
-#include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
 
 #include "comm/thread_communicator.h"
 #include "core/error.h"
+#include "tests/zero/observed_unit.h"
 #include "tests/zero/virtual_clock.h"
 #include "tests/zero/world.h"
 
@@ -21,39 +21,6 @@ struct Seconds {
 };
 
 void PrintTo(const Seconds& s, std::ostream* out) { *out << fmt::format("{} {} of computation, {} up, {} down, {} of updates", s.forward, s.backward, s.up, s.down, s.update); }
-
-// Hands on what it gets; the clock goes on in its backward.
-struct Tick : torch::autograd::Function<Tick> {
-  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& input, int64_t clock, double seconds) {
-    context->saved_data["clock"] = clock;
-    context->saved_data["seconds"] = seconds;
-    return input.view_as(input);
-  }
-  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context, torch::autograd::variable_list gradients) {
-    reinterpret_cast<VirtualClock*>(context->saved_data["clock"].toInt())->compute(context->saved_data["seconds"].toDouble());
-    return {gradients[0], {}, {}};
-  }
-};
-
-class TimedUnit final : public Unit {
- public:
-  TimedUnit(const Unit& inner, VirtualClock& clock, const Seconds& seconds)
-      : Unit(inner.name(), inner.parameters()), inner_(inner), clock_(clock), seconds_(seconds) {}
-  Carry forward(const StepContext& context, Weights weights, Carry carry) const override {
-    auto out = inner_.forward(context, weights, std::move(carry));
-    clock_.compute(seconds_.forward);
-    out[0] = Tick::apply(out[0], reinterpret_cast<int64_t>(&clock_), seconds_.backward);
-    return out;
-  }
-  bool backward_needs_weights() const override { return inner_.backward_needs_weights(); }
-  bool writes_gradients_in_forward() const override { return inner_.writes_gradients_in_forward(); }
-  bool gradients_come_from_ops() const override { return inner_.gradients_come_from_ops(); }
-
- private:
-  const Unit& inner_;
-  VirtualClock& clock_;
-  const Seconds seconds_;
-};
 
 struct Measured {
   double step = 0, up = 0, down = 0, update = 0;  // seconds of a step, once steps are alike
@@ -70,9 +37,7 @@ Measured run(const Seconds& seconds, bool overlaps, int buffer_count, bool early
       /*seed=*/7);
   const Model plain = make_gpt2({.vocab_size = 30, .hidden_size = 8, .num_hidden_layers = kLayers, .num_attention_heads = 2, .max_position_embeddings = 4,
                                  .tie_word_embeddings = false});
-  std::vector<std::shared_ptr<const Unit>> units;
-  for (int u = 0; u < plain.unit_count(); ++u) units.push_back(std::make_shared<TimedUnit>(plain.unit(u), clock, seconds));
-  const Model model(units);
+  const Model model = observed(plain, [&](const std::string&, bool backward) { clock.compute(backward ? seconds.backward : seconds.forward); });
   EngineOptions options{.sharding = Sharding::of_stage(3)};
   options.offload.parameters = options.offload.optimizer = {Device::host, "", overlaps};
   options.offload.buffer_count = buffer_count;

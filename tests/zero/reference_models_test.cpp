@@ -12,6 +12,7 @@
 #include "comm/thread_communicator.h"
 #include "core/error.h"
 #include "core/weights/hf_folder.h"
+#include "tests/data_path.h"
 #include "tests/zero/world.h"
 #include "zero/dry_run.h"
 
@@ -20,7 +21,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string folder_of(const std::string& name) { return ZERORUN_REFERENCE_MODELS "/" + name; }
+std::string folder_of(const std::string& name) { return data_path("core/data/hf/" + name); }
 
 struct Reference {
   explicit Reference(const std::string& name)

@@ -11,12 +11,13 @@
 
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
+#include "tests/data_path.h"
 #include "zero/dry_run.h"
 
 namespace zerorun::testing {
 namespace {
 
-nlohmann::json read_expected() { return nlohmann::json::parse(std::ifstream(ZERORUN_TEST_DATA "/zero_bytes_per_rank.json")); }
+nlohmann::json read_expected() { return nlohmann::json::parse(std::ifstream(data_path("zero/data/zero_bytes_per_rank.json"))); }
 
 Model model_of(const std::string& preset) {
   if (const auto llama = find_llama_preset(preset)) return make_llama(*llama);

@@ -14,6 +14,7 @@ struct VirtualClock::Scheduled final : Event::State {
     clock.advance_to(end);
     if (error) std::rethrow_exception(error);
   }
+  void finish() override { wait(); }
   bool has_happened() const override { return clock.now_ >= end; }
   void run() {
     try {

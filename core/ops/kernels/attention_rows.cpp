@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/ops/kernels/exponential.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 

@@ -10,7 +10,9 @@
 
 #include "core/flops.h"
 #include "core/ops/kernels/attention_rows.h"
+#include "core/ops/kernels/gpu_attention.h"
 #include "core/ops/kernels/head_rows.h"
+#include "core/ops/side.h"
 
 namespace zerorun::ops {
 namespace {
@@ -107,6 +109,7 @@ void attend_backward_head(const Shape& shape, const HeadRows& gradient, const He
 std::pair<at::Tensor, at::Tensor> blocked_attention(const Heads& heads) {
   const Shape shape(heads);
   FlopScope::add(2 * shape.flops_of_a_product());
+  if (side_of(heads.query) == Side::gpu) return gpu_attention(heads);
   const auto out = at::empty({shape.samples, shape.rows, shape.heads, shape.width}, heads.query.options()).transpose(1, 2);
   const auto log_sum_exp = at::empty({shape.samples, shape.heads, shape.rows}, heads.query.options().dtype(at::kFloat));
   const int64_t tasks = shape.samples * shape.heads * shape.query_blocks;
@@ -128,6 +131,7 @@ void blocked_attention_backward(const at::Tensor& gradient, const Heads& heads, 
                                 const Heads& to) {
   const Shape shape(heads);
   FlopScope::add(5 * shape.flops_of_a_product());
+  if (side_of(gradient) == Side::gpu) return gpu_attention_backward(gradient, heads, out, log_sum_exp, to);
   const int64_t tasks = shape.samples * shape.key_heads, group = shape.heads / shape.key_heads;
   const auto scratch = scratch_of(tasks, shape.backward_floats(), out);
   if (out.is_meta()) return;

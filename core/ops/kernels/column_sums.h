@@ -1,5 +1,6 @@
 // Sums over the rows of a matrix: the gradients of vectors that every row uses. Rows are added in order in fp32, blocks of
 // them to each other, and the sum is added to the gradient once: the same bits for any number of threads.
+// Workspace on a GPU: at most 256 rows of fp32.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/tile_packing.h"
+#include "core/ops/side.h"
 
 namespace zerorun::ops {
 namespace {
@@ -98,27 +99,72 @@ class TiledProduct {
   at::Tensor scratch_;
 };
 
+// Over a great depth LibTorch's products of fp32 lose digits where they are narrow: every term is added to one sum. On a host the depth is cut, and the sums of the parts
+// are added to each other.
+class DeepProduct {
+ public:
+  DeepProduct(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b) : out_(out), a_(a), b_(b), part_depth_(side_of(out) == Side::gpu ? a.size(1) : kPartDepth) {
+    if (a.size(1) <= part_depth_) return;
+    const MemoryScope workspace(Category::workspace);
+    part_ = at::empty(out.sizes(), out.options());
+  }
+
+  void multiply(const at::Tensor& bias) {
+    const auto [left, right] = part(0);
+    bias.defined() ? at::addmm_out(out_, bias, left, right) : at::mm_out(out_, left, right);
+    add_parts(part_depth_);
+  }
+
+  void add() {
+    const auto [left, right] = part(0);
+    if (!part_.defined()) {
+      out_.addmm_(left, right);
+    } else {
+      add_parts(0);
+    }
+  }
+
+ private:
+  static constexpr int64_t kPartDepth = 8192;
+
+  std::pair<at::Tensor, at::Tensor> part(int64_t begin) const {
+    const int64_t depth = std::min(part_depth_, a_.size(1) - begin);
+    return {a_.narrow(1, begin, depth), b_.narrow(0, begin, depth)};
+  }
+
+  void add_parts(int64_t begin) {
+    for (; begin < a_.size(1); begin += part_depth_) {
+      const auto [left, right] = part(begin);
+      at::mm_out(part_, left, right);
+      out_.add_(part_);
+    }
+  }
+
+  at::Tensor out_, part_;
+  const at::Tensor &a_, &b_;
+  const int64_t part_depth_;
+};
+
+// A GPU's libraries sum in fp32 and round once by themselves.
+bool in_tiles(const at::Tensor& out) { return is_reduced(out.scalar_type()) && side_of(out) == Side::host; }
+
 }  // namespace
 
 void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
   FlopScope::add(2 * out.numel() * a.size(1));
-  auto to = out;
-  if (is_reduced(out.scalar_type())) {
+  if (in_tiles(out)) {
     TiledProduct(out, a, b).run(out, a, b, bias, /*add=*/false);
-  } else if (bias.defined()) {
-    at::addmm_out(to, bias, a, b);
   } else {
-    at::mm_out(to, a, b);
+    DeepProduct(out, a, b).multiply(bias);
   }
 }
 
 void add_product(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
   FlopScope::add(2 * sum.numel() * a.size(1));
-  auto to = sum;
-  if (is_reduced(sum.scalar_type())) {
+  if (in_tiles(sum)) {
     TiledProduct(sum, a, b).run(sum, a, b, {}, /*add=*/true);
   } else {
-    to.addmm_(a, b);
+    DeepProduct(sum, a, b).add();
   }
 }
 

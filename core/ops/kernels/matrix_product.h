@@ -1,8 +1,9 @@
-// Matrix products of the ops, in the dtype of their operands. In fp32 they are LibTorch's. In bf16 and fp16 they are tiles of
+// Matrix products of the ops, in the dtype of their operands. In fp32 they are LibTorch's, over 8192 of the depth at a time: where it is more, workspace is one more result. In bf16 and fp16 they are tiles of
 // our own over oneDNN's micro kernels: sums are in fp32, over the whole depth, and rounded once, and what they need beside
 // operands and result is known: LibTorch's products take scratch there that depends on the machine. With bf16 tiles (AMX) bf16
 // stays bf16, elsewhere and for fp16 tiles are widened to fp32. The bits do not depend on the number of threads.
-// Workspace in bf16 and fp16: at most 1.3 MiB a thread.
+// On a GPU all are LibTorch's, which sum in fp32 too (core/gpu/gpu.h asks for that).
+// Workspace in bf16 and fp16, but on a GPU: at most 1.3 MiB a thread.
 #pragma once
 #include <ATen/core/Tensor.h>
 

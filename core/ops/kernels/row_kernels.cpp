@@ -1,8 +1,10 @@
 #include "core/ops/kernels/row_kernels.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/ops/kernels/exponential.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 namespace {
@@ -88,6 +90,17 @@ void turn_rows(const Turns& turns, int64_t begin, int64_t end) {
       }
     }
   });
+}
+
+void fill_turns(const TurnTable& table, int64_t begin, int64_t end) {
+  const int64_t half = table.half;
+  for (int64_t t = begin; t < end; ++t) {
+    for (int64_t i = 0; i < half; ++i) {
+      const double angle = static_cast<double>(table.first_position + t) * std::pow(table.theta, -static_cast<double>(i) / static_cast<double>(half));
+      table.table[(2 * t) * half + i] = static_cast<float>(std::cos(angle));
+      table.table[(2 * t + 1) * half + i] = static_cast<float>(table.back ? -std::sin(angle) : std::sin(angle));
+    }
+  }
 }
 
 ZR_FOR_EACH_CPU

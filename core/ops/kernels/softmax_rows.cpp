@@ -1,8 +1,10 @@
 #include "core/ops/kernels/softmax_rows.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/ops/kernels/exponential.h"
+#include "core/ops/kernels/number.h"
 
 namespace zerorun::ops {
 
@@ -33,6 +35,29 @@ double softmax_cross_entropy_row(float* logits, int64_t count, int64_t target, f
     logits[target] -= gradient_scale;
   }
   return std::log(sum) - at_target;
+}
+
+void causal_softmax_rows(const CausalRows& rows) {
+  for (int64_t i = 0; i < rows.heads * rows.rows; ++i) {
+    const int64_t head = i / rows.rows, row = i % rows.rows, seen = std::min(rows.keys, rows.first_row + row + 1);
+    float* const scores = rows.scores + i * rows.keys;
+    float& log_sum_exp = rows.log_sum_exp[head * rows.stride + row];
+    if (!rows.known) {
+      const float maximum = *std::max_element(scores, scores + seen) * rows.scale;
+      double sum = 0;
+      for (int64_t key = 0; key < seen; ++key) sum += std::exp(scores[key] * rows.scale - maximum);
+      log_sum_exp = maximum + static_cast<float>(std::log(sum));
+    }
+    for (int64_t key = 0; key < seen; ++key) scores[key] = std::exp(scores[key] * rows.scale - log_sum_exp);
+    std::fill(scores + seen, scores + rows.keys, 0.0f);
+  }
+}
+
+void causal_softmax_gradient_rows(const CausalGradientRows& rows) {
+  for (int64_t i = 0; i < rows.heads * rows.rows; ++i) {
+    const float delta = rows.delta[i / rows.rows * rows.stride + i % rows.rows];
+    for (int64_t key = i * rows.keys; key < (i + 1) * rows.keys; ++key) rows.gradient[key] = rows.scale * rows.probabilities[key] * (rows.gradient[key] - delta);
+  }
 }
 
 }  // namespace zerorun::ops

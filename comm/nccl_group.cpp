@@ -1,0 +1,236 @@
+#include "comm/nccl_group.h"
+
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "comm/backoff.h"
+#include "comm/gather.h"
+#include "core/error.h"
+#include "core/gpu/gpu.h"
+#include "core/host_name.h"
+
+namespace zerorun {
+namespace {
+
+constexpr auto kLookEvery = std::chrono::milliseconds(100);
+constexpr auto kAbortWait = std::chrono::seconds(2);  // for a thread that launches, and may be stuck in it
+constexpr double kGraceSeconds = 2;                   // for what peers have joined
+constexpr double kEndSeconds = 30;                    // for peers that end at another time
+
+Backoff polling() { return {100, 100, std::chrono::microseconds(50)}; }
+
+bool is_late(std::chrono::steady_clock::time_point start, double seconds) {
+  return seconds > 0 && std::chrono::steady_clock::now() - start > std::chrono::duration<double>(seconds);
+}
+
+}  // namespace
+
+NcclGroup::NcclGroup(Communicator& control, const NcclOptions& options)
+    : options_(options),
+      name_{control.rank(), options.first_rank, control.size()},
+      device_(c10::cuda::current_device()),
+      stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)) {
+  connect(agree(control));
+  watchdog_ = std::thread([this] { watch(); });
+}
+
+NcclGroup::~NcclGroup() { end(/*unwinding=*/true); }
+
+ncclUniqueId NcclGroup::agree(Communicator& control) {
+  NcclHello own;
+  const auto gpus = gpu::visible();
+  ZR_CHECK(device_ >= 0 && static_cast<size_t>(device_) < gpus.size(), "GPU {} of {}", static_cast<int>(device_), gpus.size());
+  own.with(gpus[static_cast<size_t>(device_)].uuid, host_name());
+  static_cast<void>(ncclGetVersion(&own.version));
+  own.strict = options_.strict;
+  own.allow_shared_gpu = options_.allow_shared_gpu;
+  const char* multi_rank = std::getenv("NCCL_MULTI_RANK_GPU_ENABLE");
+  own.multi_rank_gpu = multi_rank && std::strcmp(multi_rank, "1") == 0;
+
+  ncclUniqueId id{};
+  static_assert(sizeof id == sizeof own.id);
+  const auto made = name_.rank == 0 ? ncclGetUniqueId(&id) : ncclSuccess;
+  own.has_id = made == ncclSuccess;
+  std::memcpy(own.id.data(), &id, sizeof id);
+  const auto hellos = gather(control, own);
+  if (made != ncclSuccess) std::rethrow_exception(failure_of("the making of an id", made));
+  check_nccl_hellos(hellos, NCCL_VERSION_CODE, name_.first_rank);
+  std::memcpy(&id, hellos[0].id.data(), sizeof id);
+  return id;
+}
+
+void NcclGroup::connect(const ncclUniqueId& id) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  const auto result = ncclCommInitRankConfig(&comm_, name_.size, id, name_.rank, &config);
+  settle("the start of the group", result, options_.timeout_seconds);
+}
+
+void NcclGroup::call(std::string_view what, const Calls& body) {
+  auto result = ncclSuccess;
+  {
+    const std::lock_guard lock(calls_);
+    throw_if_failed();
+    result = body(comm_);
+  }
+  settle(what, result, options_.timeout_seconds);
+}
+
+void NcclGroup::settle(std::string_view what, ncclResult_t result, double seconds) {
+  const auto start = Clock::now();
+  auto backoff = polling();
+  while (result == ncclInProgress) {
+    if (is_late(start, seconds)) give_up(std::make_exception_ptr(Error(ErrorKind::timeout, nccl_timeout_message(name_, what, seconds))));
+    backoff.pause();
+    const std::lock_guard lock(calls_);
+    throw_if_failed();
+    if (const auto asked = ncclCommGetAsyncError(comm_, &result); asked != ncclSuccess) result = asked;
+  }
+  if (result != ncclSuccess) give_up(failure_of(what, result));
+}
+
+Work NcclGroup::run(const Call& call, const std::function<void(GpuStream)>& launch) {
+  throw_if_failed();
+  const Event ready = gpu::record();
+  Event done;
+  {
+    const c10::cuda::CUDAStreamGuard guard(stream_);
+    ready.wait();
+    try {
+      launch(stream_.stream());
+      done = gpu::record();
+    } catch (...) {  // part of it may be under way, and no event tells its end
+      give_up(std::current_exception());
+    }
+  }
+  outstanding_.add(call, ready, done);
+  return Work([group = shared_from_this(), done] {
+    group->throw_if_failed();
+    done.wait();
+  });
+}
+
+void NcclGroup::watch() {
+  c10::cuda::set_device(device_);
+  std::unique_lock lock(ending_);
+  while (!ends_.wait_for(lock, kLookEvery, [this] { return is_ending_; })) {
+    lock.unlock();
+    look();
+    lock.lock();
+  }
+}
+
+void NcclGroup::look() {
+  if (has_failed_) return;
+  const auto fail_all = [this](const std::exception_ptr& failure) {
+    if (!note_failure(failure)) return;
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      if (options_.on_failure) options_.on_failure(error.what());
+    }
+    abort();
+  };
+  if (const auto late = outstanding_.late(Clock::now(), options_.timeout_seconds)) {
+    return fail_all(std::make_exception_ptr(Error(ErrorKind::timeout, nccl_timeout_message(name_, late->describe(), options_.timeout_seconds))));
+  }
+  auto state = ncclSuccess;
+  {
+    const std::unique_lock lock(calls_, std::try_to_lock);  // a thread that launches may be stuck in it, and that is noticed above
+    if (!lock || !comm_ || ncclCommGetAsyncError(comm_, &state) != ncclSuccess) return;
+  }
+  if (state != ncclSuccess && state != ncclInProgress) fail_all(failure_of(outstanding_.describe(), state));
+}
+
+bool NcclGroup::outlast(double seconds) {
+  auto backoff = polling();
+  while (!has_failed_ && !outstanding_.empty()) {
+    if (outstanding_.late(Clock::now(), seconds)) return false;
+    backoff.pause();
+  }
+  return !has_failed_;
+}
+
+void NcclGroup::abandon() noexcept {
+  if (has_failed_ || outlast(kGraceSeconds)) return;
+  note_failure(std::make_exception_ptr(PeerFailed(ErrorKind::stopped, name_.text() + " has given up what was under way; its message says why")));
+  abort();
+  const auto start = Clock::now();
+  for (auto backoff = polling(); !outstanding_.empty() && !is_late(start, kGraceSeconds);) backoff.pause();
+}
+
+void NcclGroup::end(bool unwinding) noexcept {
+  const double limit = options_.timeout_seconds > 0 ? std::min(options_.timeout_seconds, kEndSeconds) : kEndSeconds;
+  const bool is_done = comm_ && !has_failed_ && (unwinding ? outstanding_.empty() : outlast(limit));
+  {
+    const std::lock_guard lock(ending_);
+    is_ending_ = true;
+  }
+  ends_.notify_one();
+  if (watchdog_.joinable()) watchdog_.join();
+  try {
+    if (is_done && !unwinding) return finalize();
+  } catch (const std::exception&) {
+    // Peers that do not end with this rank have reasons of their own, which they tell.
+  }
+  note_failure(std::make_exception_ptr(PeerFailed(ErrorKind::stopped, name_.text() + " has ended")));
+  abort();
+}
+
+void NcclGroup::finalize() {
+  while (!windows_.empty()) deregister(windows_.begin()->first);
+  const double limit = options_.timeout_seconds > 0 ? std::min(options_.timeout_seconds, kEndSeconds) : kEndSeconds;
+  auto result = ncclSuccess;
+  {
+    const std::lock_guard lock(calls_);
+    throw_if_failed();
+    result = ncclCommFinalize(comm_);
+  }
+  settle("the end of the group", result, limit);
+  const std::lock_guard lock(calls_);
+  static_cast<void>(ncclCommDestroy(std::exchange(comm_, nullptr)));
+}
+
+void NcclGroup::throw_if_failed() const {
+  if (!has_failed_) return;
+  const std::lock_guard lock(failing_);
+  std::rethrow_exception(failure_);
+}
+
+bool NcclGroup::note_failure(std::exception_ptr failure) {
+  const std::lock_guard lock(failing_);
+  if (failure_) return false;
+  failure_ = std::move(failure);
+  has_failed_ = true;
+  return true;
+}
+
+void NcclGroup::give_up(std::exception_ptr failure) {
+  note_failure(std::move(failure));
+  abort();
+  throw_if_failed();
+  fail(ErrorKind::bug, "a failure that is none");
+}
+
+std::exception_ptr NcclGroup::failure_of(std::string_view what, ncclResult_t result) const {
+  const char* detail = ncclGetLastError(comm_);
+  const auto message = nccl_failure_message(name_, what, ncclGetErrorString(result), detail ? detail : "");
+  if (result == ncclRemoteError) return std::make_exception_ptr(PeerFailed(ErrorKind::io, message));
+  const bool is_usage = result == ncclInvalidArgument || result == ncclInvalidUsage;
+  return std::make_exception_ptr(Error(is_usage ? ErrorKind::configuration : ErrorKind::io, message));
+}
+
+// Where a thread is stuck in a launch, with the stream's queue full behind a collective that hangs, NCCL cannot be called: then only the program's end helps,
+// which on_failure has been asked for.
+void NcclGroup::abort() noexcept {
+  const std::unique_lock lock(calls_, kAbortWait);
+  if (!lock) is_stuck_ = true;
+  if (!lock || !comm_) return;
+  static_cast<void>(ncclCommAbort(std::exchange(comm_, nullptr)));
+}
+
+}  // namespace zerorun

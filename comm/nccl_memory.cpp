@@ -1,0 +1,63 @@
+// Memory that NCCL allocates and knows: peers, and the switch between them, read and write it in place.
+#include <c10/cuda/CUDAGuard.h>
+#include <cuda_runtime_api.h>
+
+#include "comm/nccl_group.h"
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int64_t kWindowBytes = NCCL_WIN_REQUIRED_ALIGNMENT;  // less than what NCCL allocates at a time
+
+}  // namespace
+
+void* NcclGroup::allocate(int64_t bytes) {
+  void* data = nullptr;
+  if (const auto result = ncclMemAlloc(&data, static_cast<size_t>(bytes)); result != ncclSuccess) {
+    fail(ErrorKind::out_of_memory, "{}", nccl_failure_message(name_, fmt::format("a buffer of {} bytes", bytes), ncclGetErrorString(result), ncclGetLastError(comm_)));
+  }
+  if (!options_.register_buffers) return data;
+  try {
+    // NCCL writes it when the registration is done, in a place that stays.
+    ncclWindow_t* const window = [&] {
+      const std::lock_guard lock(calls_);
+      return &windows_.emplace(data, nullptr).first->second;
+    }();
+    const auto whole = static_cast<size_t>((bytes + kWindowBytes - 1) / kWindowBytes * kWindowBytes);
+    call("the registration of a buffer", [&](ncclComm_t comm) { return ncclCommWindowRegister(comm, data, whole, window, NCCL_WIN_COLL_SYMMETRIC); });
+  } catch (...) {
+    free(data);
+    throw;
+  }
+  return data;
+}
+
+// Kernels may still read it, which a freed tensor of LibTorch's would outlast in the order of its stream: this waits. Where a collective hangs that could not be
+// ended the memory is left to the end of the process.
+void NcclGroup::free(void* data) noexcept {
+  try {
+    const c10::cuda::CUDAGuard guard(device_);
+    if (is_stuck_) return;
+    static_cast<void>(cudaDeviceSynchronize());
+    deregister(data);
+    static_cast<void>(ncclMemFree(data));
+  } catch (const std::exception&) {
+    // What failed is known to who calls a collective.
+  }
+}
+
+void NcclGroup::deregister(void* data) {
+  ncclWindow_t window = nullptr;
+  {
+    const std::lock_guard lock(calls_);
+    const auto place = windows_.find(data);
+    if (place == windows_.end()) return;
+    window = place->second;
+    windows_.erase(place);
+    if (!comm_ || !window) return;  // where GPUs cannot see each other there are none
+  }
+  call("the end of a buffer", [&](ncclComm_t comm) { return ncclCommWindowDeregister(comm, window); });
+}
+
+}  // namespace zerorun

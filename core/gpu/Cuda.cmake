@@ -1,0 +1,41 @@
+# Whether there is a CUDA toolkit to build with: sets ZERORUN_HAS_CUDA, and enables the language. ZERORUN_CUDA decides what its absence means.
+set(ZERORUN_CUDA AUTO CACHE STRING "GPUs: ON, OFF, or AUTO: where there are a CUDA toolkit and the CUDA libraries of LibTorch")
+set_property(CACHE ZERORUN_CUDA PROPERTY STRINGS AUTO ON OFF)
+set(ZERORUN_CUDA_ARCHITECTURES "sm_80 sm_90 compute_90")
+set(ZERORUN_HAS_CUDA OFF)
+if(ZERORUN_CUDA STREQUAL OFF)
+  return()
+endif()
+
+find_program(NVCC nvcc HINTS "$ENV{CUDA_HOME}/bin" /usr/local/cuda/bin)
+if(NOT NVCC)
+  set(absent "there is no nvcc on PATH or in /usr/local/cuda/bin")
+elseif(NOT EXISTS "${ZERORUN_TORCH_DIR}/nvidia/nccl/lib/libnccl.so.2")
+  set(absent "LibTorch's CUDA libraries are not in ${ZERORUN_TORCH_DIR}: ZERORUN_CUDA=ON docker/install-deps.sh fetches them")
+endif()
+if(absent)
+  if(ZERORUN_CUDA STREQUAL ON)
+    message(FATAL_ERROR "ZERORUN_CUDA is ON, but ${absent}")
+  endif()
+  message(STATUS "GPUs: left out, ${absent}")
+  return()
+endif()
+
+set(CMAKE_CUDA_COMPILER "${NVCC}")
+set(CMAKE_CUDA_ARCHITECTURES 80-real 90)  # code for both, and PTX of the latter for what comes after
+set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)    # libtorch_cuda has the shared one: never a second
+# No contraction, as on the processor.
+set(CMAKE_CUDA_FLAGS "--fmad=false --expt-relaxed-constexpr -Xcompiler=-fPIC,-Wall,-Wextra")
+if(ZERORUN_WARNINGS_AS_ERRORS)
+  string(APPEND CMAKE_CUDA_FLAGS " -Werror=all-warnings")
+endif()
+if(CCACHE)
+  set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE})
+endif()
+enable_language(CUDA)
+# CMake 3.25 does not know how nvcc is told of C++20, which the targets ask for.
+set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
+find_package(CUDAToolkit REQUIRED)
+set(ZERORUN_HAS_CUDA ON)
+message(STATUS "GPUs: CUDA ${CMAKE_CUDA_COMPILER_VERSION} for ${ZERORUN_CUDA_ARCHITECTURES}")

@@ -1,0 +1,101 @@
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+
+#include <mutex>
+
+#include "core/gpu/cuda_check.h"
+#include "core/gpu/gpu.h"
+
+namespace zerorun::gpu {
+namespace {
+
+// A point in the order of a stream of the GPU.
+class Mark final : public Event::State {
+ public:
+  Mark() {
+    check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
+    check(cudaEventRecord(event_, current_stream()), "recording an event");
+  }
+  ~Mark() override { static_cast<void>(cudaEventDestroy(event_)); }
+  void wait() override { check(cudaStreamWaitEvent(current_stream(), event_, 0), "waiting for an event"); }
+  void finish() override { check(cudaEventSynchronize(event_), "waiting for what was launched"); }
+  bool has_happened() const override { return cudaEventQuery(event_) == cudaSuccess; }
+
+ private:
+  cudaEvent_t event_ = nullptr;
+};
+
+// The end of what a task of a side stream launches: first it is launched, then it is done.
+class Launched final : public Event::State {
+ public:
+  Launched(Event launched, std::shared_ptr<Event> end) : launched_(std::move(launched)), end_(std::move(end)) {}
+  void wait() override {
+    launched_.finish();
+    end_->wait();
+  }
+  void finish() override {
+    launched_.finish();
+    end_->finish();
+  }
+  bool has_happened() const override { return launched_.has_happened() && end_->has_happened(); }
+
+ private:
+  Event launched_;
+  std::shared_ptr<Event> end_;  // written before `launched_` has happened
+};
+
+class GpuThreadStream final : public Stream {
+ public:
+  GpuThreadStream() : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)) {}
+
+  using Stream::submit;
+  Event submit(Task task, std::vector<Event> after) override {
+    after.push_back(record());
+    auto end = std::make_shared<Event>();
+    const auto run = [this, run = std::move(task.run), after = std::move(after), end] {
+      const c10::cuda::CUDAStreamGuard guard(stream_);
+      for (const Event& event : after) event.wait();
+      run();
+      *end = record();
+    };
+    return Event(std::make_shared<Launched>(thread_.submit(Task{run, task.bytes, std::move(task.label)}), end));
+  }
+
+ private:
+  c10::cuda::CUDAStream stream_;
+  ThreadStream thread_;
+};
+
+}  // namespace
+
+GpuStream current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
+Event record() { return Event(std::make_shared<Mark>()); }
+void synchronize() { check(cudaStreamSynchronize(current_stream()), "waiting for what was launched"); }
+std::unique_ptr<Stream> make_stream() { return std::make_unique<GpuThreadStream>(); }
+
+void copy(const void* from, void* to, int64_t bytes) {
+  if (bytes == 0 || from == to) return;
+  check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, current_stream()), "a copy");
+}
+
+void fill_zero(void* to, int64_t bytes) {
+  if (bytes > 0) check(cudaMemsetAsync(to, 0, static_cast<size_t>(bytes), current_stream()), "filling with zeros");
+}
+
+Pinned::Pinned(void* memory, int64_t bytes) : memory_(memory) {
+  const auto error = cudaHostRegister(memory, static_cast<size_t>(bytes), cudaHostRegisterPortable);
+  if (error != cudaSuccess) memory_ = nullptr;
+  if (error == cudaErrorMemoryAllocation || error == cudaErrorOperatingSystem) {
+    static_cast<void>(cudaGetLastError());
+    fail(ErrorKind::out_of_memory, "{} bytes of host memory cannot be locked for the GPU; ulimit -l is the limit", bytes);
+  }
+  check(error, "locking host memory");
+}
+
+Pinned::~Pinned() {
+  if (!memory_) return;
+  static_cast<void>(cudaDeviceSynchronize());  // copies may be under way where an error unwinds
+  static_cast<void>(cudaHostUnregister(memory_));
+}
+
+}  // namespace zerorun::gpu

@@ -1,0 +1,131 @@
+#include "launcher/device.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+
+#include "comm/gather.h"
+#include "comm/nccl_communicator.h"
+#include "comm/staged_communicator.h"
+#include "core/error.h"
+#include "core/memory.h"
+#include "launcher/machine.h"
+#include "launcher/placement.h"
+
+namespace zerorun {
+namespace {
+
+template <size_t N>
+void copy_text(const std::string& text, char (&to)[N]) {
+  text.copy(to, N - 1);
+}
+
+// "ranks 0 and 4"
+std::string pair(size_t a, size_t b) { return fmt::format("ranks {} and {}", a, b); }
+
+// Keeps what it stands on.
+template <typename Backend>
+std::shared_ptr<Communicator> keep(std::unique_ptr<Backend> backend, std::shared_ptr<void> below) {
+  return {backend.release(), [below](Backend* ends) { delete ends; }};
+}
+
+// Nobody waits on the host for a collective between GPUs: what goes wrong is told here, and ends the job.
+NcclOptions nccl_options(const Settings& settings, MpiSession& session) {
+  return {.timeout_seconds = static_cast<double>(settings.comm.timeout_seconds),
+          .strict = settings.run.determinism == Settings::Determinism::strict,
+          .allow_shared_gpu = settings.comm.allow_shared_gpu,
+          .on_failure = [&session](const std::string& message) {
+            if (session.claim_to_speak()) std::fprintf(stderr, "zerorun: %s\n", message.c_str());
+            session.abort(static_cast<int>(ErrorKind::timeout));
+          }};
+}
+
+std::shared_ptr<Communicator> connect_gpus(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks, bool shared, RankDevice& chosen) {
+  const auto backend = settings.comm.backend;
+  if (session.size() == 1 || backend == Settings::Backend::nccl || (backend == Settings::Backend::automatic && !shared)) {
+    return keep(std::make_unique<NcclCommunicator>(*ranks, nccl_options(settings, session)), ranks);
+  }
+  chosen.notes.push_back(fmt::format("what ranks exchange goes through host memory, since {}", shared ? "they share a GPU" : "comm.backend is mpi"));
+  const auto beside = std::make_shared<MemoryLedger>();  // the stage is the program's, and no run's
+  const MemoryScope scope(*beside, Category::host);
+  const auto on_device = [device = chosen.device](int64_t bytes) { return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(device)); };
+  return keep(std::make_unique<StagedCommunicator>(*ranks, gpu_copies(), on_device), std::make_shared<std::pair<std::shared_ptr<Communicator>, std::shared_ptr<MemoryLedger>>>(ranks, beside));
+}
+
+}  // namespace
+
+Baseline RankDevice::baseline() const { return {process_anonymous_bytes(), gpu ? std::optional(gpu_baseline) : std::nullopt}; }
+
+DevicesAtHand devices_at_hand() {
+  auto gpus = gpu::visible();
+  return gpus.empty() ? DevicesAtHand{{}, gpu::absence()} : DevicesAtHand{std::move(gpus), ""};
+}
+
+std::optional<gpu::Info> choose_gpu(const Settings& settings, const DevicesAtHand& at_hand, int local_rank) {
+  const auto [device, backend] = std::pair(settings.run.device, settings.comm.backend);
+  const bool must = device == Settings::Device::cuda, may = device != Settings::Device::cpu;
+  if (may && !at_hand.gpus.empty()) return at_hand.gpus[static_cast<size_t>(local_rank) % at_hand.gpus.size()];
+  if (must) fail(ErrorKind::configuration, "run.device is cuda, but {}; set it to cpu, or to auto, which takes what there is", at_hand.absence);
+  if (backend == Settings::Backend::nccl) {
+    fail(ErrorKind::configuration, "comm.backend is nccl, which connects GPUs, but {}; set it to auto, or to mpi",
+         may ? at_hand.absence : "run.device is cpu");
+  }
+  return std::nullopt;
+}
+
+DeviceOfRank describe(const std::optional<gpu::Info>& gpu, const DevicesAtHand& at_hand, const std::string& host) {
+  DeviceOfRank text;
+  copy_text(host, text.host);
+  copy_text(gpu ? gpu->name : "", text.name);
+  copy_text(gpu ? gpu->uuid : "", text.uuid);
+  copy_text(gpu ? "" : at_hand.absence, text.absence);
+  return text;
+}
+
+std::vector<std::string> check_devices(const Settings& settings, const std::vector<DeviceOfRank>& all) {
+  const auto has_gpu = [](const DeviceOfRank& rank) { return rank.name[0] != '\0'; };
+  const auto with = std::ranges::find_if(all, has_gpu), without = std::ranges::find_if_not(all, has_gpu);
+  if (with == all.end()) return {};
+  if (without != all.end()) {
+    fail(ErrorKind::configuration, "rank {} has a GPU ({}), but rank {} on {} has none: {}; set run.device to cpu, or start ranks where GPUs are", with - all.begin(),
+         with->name, without - all.begin(), without->host, without->absence);
+  }
+  std::set<std::string> names;
+  for (size_t a = 0; a < all.size(); ++a) {
+    names.insert(all[a].name);
+    for (size_t b = 0; b < a && !settings.comm.allow_shared_gpu; ++b) {
+      if (std::string_view(all[a].uuid) != all[b].uuid) continue;
+      fail(ErrorKind::configuration,
+           "{} on {} share one GPU ({}, {}): start as many ranks as there are GPUs, let CUDA_VISIBLE_DEVICES show each rank its own, or, for a test, set "
+           "comm.allow_shared_gpu",
+           pair(b, a), all[a].host, all[a].name, all[a].uuid);
+    }
+  }
+  if (names.size() == 1) return {};
+  return {fmt::format("GPUs of different kinds work together ({}): the slowest sets the pace, and each rank holds as much", fmt::join(names, ", "))};
+}
+
+bool shares_gpus(const std::vector<DeviceOfRank>& all) {
+  std::set<std::string> seen;
+  return std::ranges::any_of(all, [&](const DeviceOfRank& rank) { return rank.uuid[0] != '\0' && !seen.insert(rank.uuid).second; });
+}
+
+RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks) {
+  const auto at_hand = devices_at_hand();
+  RankDevice chosen;
+  chosen.gpu = choose_gpu(settings, at_hand, session.local_rank());
+  const auto all = gather(*ranks, describe(chosen.gpu, at_hand, session.host()));
+  chosen.notes = check_devices(settings, all);
+  chosen.communicator = ranks;
+  if (!chosen.gpu) return chosen;
+  stay_near(chosen.gpu->pci_bus);
+  const auto started = gpu::start({.index = chosen.gpu->index, .deterministic = settings.run.determinism == Settings::Determinism::strict, .tf32 = settings.precision.tf32});
+  chosen.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen.gpu->index));
+  chosen.communicator = connect_gpus(settings, session, ranks, shares_gpus(all), chosen);
+  chosen.gpu_baseline = {started.context, started.workspace, gpu::bytes_in_use() - started.context - started.workspace};
+  return chosen;
+}
+
+}  // namespace zerorun

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+"""A part of bench.sh: rates of the GPU, or a training by zerorun, PyTorch eager, torch.compile and FSDP2, all on one GPU from the same weights, with the
+same batches, precision, optimizer and attention.
+
+    bench.py PART --out FOLDER [--zerorun PROGRAM] [--device cuda|cpu] [--sides zerorun,eager,compile,fsdp2] [--param-dtype bf16]
+
+A step's time is the median of 20 after 5. A side counts where its first 20 losses are within 1 % of zerorun's (of the first side's, without zerorun).
+"""
+import argparse
+import json
+import pathlib
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+import machine
+
+sys.path.insert(0, str(machine.HERE / "peers"))
+from presets import PRESETS, flops_per_token, parameters_of  # noqa: E402
+
+RATES = ("gemm", "copies", "adamw")
+SIDES = ("zerorun", "eager", "compile", "fsdp2")
+WARM, MEASURED, COMPARED, WITHIN = 5, 20, 20, 1e-2
+PEAK_TFLOPS = 989  # bf16 without sparsity, of the data sheets of H100 SXM and H200
+LIMIT = 460        # seconds of a part
+
+
+def peer(script, *arguments, seconds):
+    return machine.run([sys.executable, machine.HERE / "peers" / script, *arguments], seconds)
+
+
+def rates(part, arguments):
+    """PyTorch's figure, and zerorun's own benchmark of that name, where there is one."""
+    found = {"pytorch": json.loads(peer("rates.py", part, "--device", arguments.device, seconds=LIMIT / 2).splitlines()[-1])}
+    if arguments.device == "cuda" and shutil.which("gpu_bench"):
+        text = machine.run(["gpu_bench", f"--benchmark_filter={part}", "--benchmark_format=json"], LIMIT / 2)
+        found["zerorun"] = [{key: value for key, value in row.items() if isinstance(value, (str, float, int))}
+                            for row in json.loads(text[text.index("{"):])["benchmarks"]]
+    print(json.dumps(found, indent=1))
+    return found
+
+
+def settings(sizes, start, dtype, device):
+    return {
+        "run": {"device": device} if device == "cuda" else {},
+        "model": {"family": sizes["family"], "hf_path": str(start / "hf")},
+        "data": {"train": str(start / "tokens.u16"), "format": "tokens_uint16"},
+        "training": {"steps": WARM + MEASURED + 1, "global_batch_size": sizes["batch"], "micro_batch_size": sizes["batch"], "seq_len": sizes["positions"],
+                     "max_norm": 1.0},
+        "precision": {"param_dtype": dtype, "reduce_dtype": dtype},
+        "optimizer": {"name": "AdamW", "lr": 3e-4, "betas": [0.9, 0.95], "eps": 1e-8, "weight_decay": 0.1},
+        "lr_scheduler": {"name": "constant", "warmup_steps": 0},
+        "zero_optimization": {"stage": 0},
+        "metrics": {"export_hf": False},
+    }
+
+
+def run_zerorun(arguments, sizes, start, folder, seconds):
+    lines, report = machine.train(arguments.zerorun, folder / "zerorun", settings(sizes, start, arguments.param_dtype, arguments.device), seconds=seconds)
+    memory = report["memory"][0]
+    allocated = memory["total"]["measured"]
+    return {"losses": [line["loss"] for line in lines], "seconds": [line["seconds"] for line in lines],
+            "memory": {"allocated": allocated, "reserved": memory["gpu"]["reserved"]["measured"] if "gpu" in memory else allocated + memory["arena"]["measured"]}}
+
+
+def run_peer(arguments, mode, start, folder, seconds):
+    out = folder / f"{mode}.json"
+    peer("train.py", "--preset", arguments.part, "--mode", mode, "--start", start, "--out", out, "--steps", WARM + MEASURED + 1,
+         "--device", arguments.device, "--param-dtype", arguments.param_dtype, seconds=seconds)
+    return json.loads(out.read_text(encoding="utf-8"))
+
+
+def run_side(arguments, side, sizes, start, folder, seconds):
+    """What it took, or why there is no figure."""
+    began = time.perf_counter()
+    try:
+        with machine.DeviceMemory() as used:
+            result = run_zerorun(arguments, sizes, start, folder, seconds) if side == "zerorun" else run_peer(arguments, side, start, folder, seconds)
+    except machine.Failed as error:
+        return {"side": side, "failed": str(error)[-1500:]}
+    step = statistics.median(result["seconds"][WARM:WARM + MEASURED])
+    tokens = sizes["batch"] * sizes["positions"]
+    return {"side": side, "step_seconds": step, "tokens_per_second": tokens / step, "tflops": tokens / step * flops_per_token(sizes) / 1e12,
+            "memory": {**result.get("memory", {}), "device": used.peak or None}, "losses": result["losses"], "all_seconds": result["seconds"],
+            "seconds": time.perf_counter() - began}
+
+
+def hold_against(reference, row):
+    """Says in the row whether it counts: whether it trained what the reference trained."""
+    pairs = list(zip(row["losses"][:COMPARED], reference["losses"][:COMPARED]))
+    row["loss_difference"] = max(abs(a - b) / abs(b) for a, b in pairs)
+    row["counts"] = len(pairs) == COMPARED and row["loss_difference"] <= WITHIN
+
+
+def gib(value):
+    return f"{value / 2**30:.2f}" if value else "-"
+
+
+def print_table(rows, gemm):
+    print(f"{'':10}{'ms/step':>10}{'tokens/s':>12}{'TFLOP/s':>9}{'of GEMM':>9}{'of peak':>9}{'alloc GiB':>11}{'reserved':>10}{'device':>9}{'losses off':>12}")
+    for row in rows:
+        if "failed" in row:
+            print(f"{row['side']:10}did not run: {row['failed'].strip().splitlines()[-1]}")
+            continue
+        memory = row["memory"]
+        print(f"{row['side']:10}{1e3 * row['step_seconds']:>10.1f}{row['tokens_per_second']:>12,.0f}{row['tflops']:>9.1f}{row['tflops'] / gemm:>9.1%}"
+              f"{row['tflops'] / PEAK_TFLOPS:>9.1%}{gib(memory.get('allocated')):>11}{gib(memory.get('reserved')):>10}{gib(memory['device']):>9}"
+              f"{row['loss_difference']:>12.1e}" + ("" if row["counts"] else "  does not count"))
+
+
+def train(part, arguments):
+    sizes, end = PRESETS[part], time.monotonic() + LIMIT
+    gemm = json.loads(peer("rates.py", "gemm", "--device", arguments.device, seconds=60).splitlines()[-1])["best"]
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        peer("start.py", "--preset", part, "--out", folder / "start", "--device", arguments.device, seconds=120)
+        for side in arguments.sides.split(","):
+            rows.append(run_side(arguments, side, sizes, folder / "start", folder, max(1, end - time.monotonic())))
+            print(f"{side}: " + (rows[-1]["failed"].strip().splitlines()[-1] if "failed" in rows[-1] else f"{rows[-1]['seconds']:.0f} s"), flush=True)
+    ran = [row for row in rows if "failed" not in row]
+    for row in ran:
+        hold_against(ran[0], row)
+        row.update(share_of_gemm=row["tflops"] / gemm, share_of_peak=row["tflops"] / PEAK_TFLOPS)
+    parameters, _ = parameters_of(sizes)
+    print(f"{part}: {parameters:,} parameters, {sizes['batch']} x {sizes['positions']} tokens a step, {arguments.param_dtype}, {flops_per_token(sizes) / 1e9:.2f} "
+          f"GFLOP a token; measured GEMM {gemm:.0f} TFLOP/s, peak {PEAK_TFLOPS}")
+    print_table(rows, gemm)
+    return {"sizes": sizes, "param_dtype": arguments.param_dtype, "parameters": parameters, "flops_per_token": flops_per_token(sizes), "gemm_tflops": gemm,
+            "peak_tflops": PEAK_TFLOPS, "rows": rows}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("part", choices=(*RATES, *PRESETS))
+    parser.add_argument("--out", type=pathlib.Path, required=True)
+    parser.add_argument("--zerorun", default="zerorun")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser.add_argument("--sides", default=",".join(SIDES))
+    parser.add_argument("--param-dtype", choices=("bf16", "fp32"), default="bf16")
+    arguments = parser.parse_args()
+    if not set(arguments.sides.split(",")) <= set(SIDES):
+        sys.exit(f"--sides are of {', '.join(SIDES)}, not {arguments.sides}")
+    start = time.perf_counter()
+    found = (rates if arguments.part in RATES else train)(arguments.part, arguments)
+    passed = all(row.get("counts") for row in found.get("rows", []))
+    result = {"part": arguments.part, **machine.describe(), "passed": passed, "seconds": round(time.perf_counter() - start, 1), **found}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"bench-{arguments.part}.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    sys.exit(not passed)
+
+
+main()

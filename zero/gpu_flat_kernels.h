@@ -1,0 +1,44 @@
+// The element-wise loops behind updates and norms on a GPU: the bits of flat_kernels.h and flat_span.h. They are launched on a stream; everything that
+// a pointer names is memory of the GPU, and nothing is allocated. Slices and spans may begin anywhere; aligned to 16 bytes they are read and written so many at a time.
+#pragma once
+#include <array>
+#include <cstdint>
+
+#include "core/gpu/handle.h"
+#include "core/span.h"
+#include "zero/flat_kernels.h"
+#include "zero/flat_slice.h"
+#include "zero/update_control.h"
+
+namespace zerorun::kernels {
+
+// How a bf16 parameter is rounded from its master: to nearest where `on` is false, else at random (narrow_to_bf16_at_random). Element i of the slice takes word
+// e % 4 of Philox 4x32-10 of the counter {low and high word of e / 4, step, stream}, where e = first_element + i: the bits depend on where an element lies in its
+// group, not on how that is cut into slices.
+struct RandomRounding {
+  bool on = false;
+  std::array<uint32_t, 2> key{};
+  uint32_t step = 0, stream = 0;
+  int64_t first_element = 0;
+};
+
+// All of the slice in one pass, of which the first decay_count elements decay by factors.decay; `control` may be null. 28 bytes of traffic per
+// parameter in fp32, and as many with gradients and parameters in bf16. REQUIRES rounded in bf16 where rounding is at random.
+void adamw(const FlatSlice& slice, const AdamWFactors& factors, const UpdateControl* control, const RandomRounding& rounding, GpuStream stream);
+
+// With a momentum of 0 there is no state: p -= lr g; else state[0] is the buffer. The first decay_count elements decay by factors.weight_decay.
+void sgd(const FlatSlice& slice, const SgdFactors& factors, const UpdateControl* control, GpuStream stream);
+
+// to = from, sum += part: element by element, in fp32, rounded once. The spans have as many elements, and are apart.
+void convert(Span from, Span to, GpuStream stream);
+void add(Span part, Span sum, GpuStream stream);
+
+// to = from where both lie in the same memory: `to` at its start; `from` at its end where it is narrower, else at its start too.
+// Between widths it takes a launch for every halving of what is left.
+void convert_in_place(Span from, Span to, GpuStream stream);
+
+// *total becomes the sum of squares in fp64: of blocks of kSumBlock elements, to the bit those of SumOfSquares (gradient_norm.h), which are written to `blocks`, as many doubles as
+// there are blocks; these are then added in an order that depends on their number alone, and is not SumOfSquares', which is one thread's.
+void sum_of_squares(Span values, double* blocks, double* total, GpuStream stream);
+
+}  // namespace zerorun::kernels
