@@ -147,9 +147,11 @@ void NcclGroup::look() {
 }
 
 bool NcclGroup::outlast(double seconds) {
+  const auto start = Clock::now();
   auto backoff = polling();
   while (!has_failed_ && !outstanding_.empty()) {
-    if (outstanding_.late(Clock::now(), seconds)) return false;
+    // What has yet to start may never do so.
+    if (outstanding_.late(Clock::now(), seconds) || is_late(start, 2 * seconds)) return false;
     backoff.pause();
   }
   return !has_failed_;

@@ -24,6 +24,7 @@ struct RankDevice {
 
   Baseline baseline() const;  // now
   Side side() const { return gpu ? Side::gpu : Side::host; }
+  int multiprocessors() const { return gpu ? gpu->multiprocessors : 0; }
   std::string name() const { return gpu ? gpu->name : "cpu"; }
 };
 

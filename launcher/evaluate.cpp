@@ -43,9 +43,10 @@ EngineOptions inference_options(const Settings& settings, int ranks) {
   return options;
 }
 
-Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads, Side device) {
+Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads, const RankDevice& device) {
   DryRunOptions options;
-  options.device = device;
+  options.device = device.side();
+  options.gpu = {device.multiprocessors(), settings.run.determinism == Settings::Determinism::strict};
   options.ranks = communicator.size();
   options.threads = threads;
   options.readers = communicator.readers();
@@ -81,8 +82,8 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   const auto ranks = connect_ranks(session, settings);
   auto& communicator = *ranks;
   agree(communicator, settings);
-  const auto device = start_device(settings, session, ranks);
   const int threads = threads_of(settings, session.local_size());
+  const auto device = start_device(settings, session, ranks);
   set_compute_threads(threads);
   settings.training.global_batch_size = settings.training.micro_batch_size * session.size();  // any number of ranks will do
 
@@ -91,7 +92,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   agree(communicator, data);
   const auto pretrained = open_pretrained(settings);
   const auto none = make_sgd({});
-  const auto predict_with = [&](const Settings& other) { return predict_evaluation(other, model, *none, *device.communicator, threads, device.side()); };
+  const auto predict_with = [&](const Settings& other) { return predict_evaluation(other, model, *none, *device.communicator, threads, device); };
   const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, gather(communicator, device.baseline()));
   const auto& own = memory[session.rank()];

@@ -119,8 +119,9 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   const bool speaks = session.rank() == 0;
   const auto ranks = connect_ranks(session, Settings{});
   auto& communicator = *ranks;
+  const int threads = threads_of({}, session.local_size());
   const auto device = start_device({}, session, ranks);
-  set_compute_threads(threads_of({}, session.local_size()));
+  set_compute_threads(threads);
 
   // model and prompt
   const auto folder = weights_folder(command.hf);

@@ -129,8 +129,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   std::string slower;
   const auto ranks = connect_ranks(session, settings, &slower);
   agree(*ranks, settings);
-  const auto device = start_device(settings, session, ranks);
   const int threads = threads_of(settings, session.local_size());
+  const auto device = start_device(settings, session, ranks);
   set_compute_threads(threads);
 
   // plan
@@ -139,7 +139,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
   const auto predict_with = [&](const Settings& other) {
-    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side()}, data.validation_windows());
+    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side(), device.multiprocessors()}, data.validation_windows());
   };
   const auto prediction = predict_with(settings);
   Report report{.version = version(),

@@ -43,6 +43,7 @@ void with_threads(int threads, Body&& body) {
 
 Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptions& options) {
   const auto& workload = options.workload;
+  const gpu::Foretell foretell(options.gpu);
   MemoryLedger ledger(options.device);
   SimulatedCommunicator simulated(options.rank, options.ranks, options.readers);
   CountingCommunicator communicator(simulated);

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "comm/counting_communicator.h"
+#include "core/gpu/shape.h"
 #include "core/memory.h"
 #include "core/model.h"
 #include "zero/engine.h"
@@ -26,6 +27,7 @@ struct DryRunOptions {
   int ranks = 1;
   int threads = 1;  // of the rank: kernels allocate scratch per thread
   Side device = Side::host;  // what the meta device stands for
+  gpu::Shape gpu = {};       // where that is a GPU
   Readers readers = Readers::owner;  // of registered memory; all: sharded parameters need no slots to be gathered in
   EngineOptions engine;
   Workload workload;

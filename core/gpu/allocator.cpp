@@ -2,6 +2,8 @@
 
 #include <c10/cuda/CUDACachingAllocator.h>
 
+#include <cstdio>
+#include <cstdlib>
 #include <mutex>
 #include <unordered_map>
 
@@ -36,13 +38,14 @@ class ArenaAllocator final : public caching::CUDAAllocator {
   explicit ArenaAllocator(int index) : device_(c10::kCUDA, static_cast<c10::DeviceIndex>(index)) {}
 
   c10::DataPtr allocate(size_t bytes) override {
-    void* const block = bytes == 0 ? nullptr : raw_alloc(bytes);
+    void* const block = raw_alloc(bytes);
     return {block, block, &free_block, device_};
   }
   c10::DeleterFnPtr raw_deleter() const override { return &free_block; }
   void copy_data(void* to, const void* from, size_t bytes) const override { copy(from, to, static_cast<int64_t>(bytes)); }
 
   void* raw_alloc(size_t bytes) override {
+    if (bytes == 0) return nullptr;
     const auto charge = Charge::of_scope(bytes, Side::gpu, detail::Arena::Memory::mapped);
     if (!charge) fail_without_memory(bytes, detail::current_scope().account->usage());
     charge->enter();
@@ -58,7 +61,10 @@ class ArenaAllocator final : public caching::CUDAAllocator {
     {
       const std::lock_guard lock(mutex_);
       const auto place = blocks_.find(block);
-      ZR_CHECK(place != blocks_.end(), "the GPU's allocator did not give out the block that it gets back");
+      if (place == blocks_.end()) {  // deleters must not throw
+        std::fputs("zerorun: the GPU's allocator did not give out the block that it gets back\n", stderr);
+        std::abort();
+      }
       charge = place->second;
       blocks_.erase(place);
     }
@@ -79,6 +85,7 @@ class ArenaAllocator final : public caching::CUDAAllocator {
   std::string name() override { return "zerorun's arenas"; }
   bool initialized() override { return true; }
   bool isEnabled() const override { return true; }
+  bool isHistoryEnabled() override { return false; }
   double getMemoryFraction(c10::DeviceIndex) override { return 1; }
   void init(int) override {}
   void enable(bool) override {}
@@ -116,7 +123,7 @@ class ArenaAllocator final : public caching::CUDAAllocator {
 }  // namespace
 
 void install_allocator(int index) {
-  static ArenaAllocator allocator(index);
+  static auto& allocator = *new ArenaAllocator(index);  // outlives every block
   caching::allocator.store(&allocator);
   c10::SetAllocator(c10::kCUDA, &allocator, /*priority=*/255);
 }

@@ -95,9 +95,10 @@ std::string absence() {
 }
 
 Started start(const StartOptions& options) {
-  // Before the first handle of cuBLAS: a workspace of its own for each of few streams, whose sums have an order.
-  if (options.deterministic) setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 1);
-  setenv("TORCH_CUBLASLT_UNIFIED_WORKSPACE", "1", 0);  // one workspace for both of its interfaces, kept, instead of another at every call
+  // Before the first handle of cuBLAS. One workspace for both of its interfaces, of a known size, taken once and kept: what is foretold has none, and its sums have an order.
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 1);
+  setenv("TORCH_CUBLASLT_UNIFIED_WORKSPACE", "1", 1);
+  unsetenv("CUBLASLT_WORKSPACE_SIZE");
   const auto info = info_of(options.index);
   if (info.compute_major < kLeastComputeMajor) {
     fail(ErrorKind::configuration, "GPU {} ({}) has compute capability {}.{}, expected at least {}.0", options.index, info.name, info.compute_major,

@@ -14,12 +14,19 @@ class Mark final : public Event::State {
  public:
   Mark() {
     check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
-    check(cudaEventRecord(event_, current_stream()), "recording an event");
+    const auto error = cudaEventRecord(event_, current_stream());
+    if (error != cudaSuccess) static_cast<void>(cudaEventDestroy(event_));
+    check(error, "recording an event");
   }
   ~Mark() override { static_cast<void>(cudaEventDestroy(event_)); }
   void wait() override { check(cudaStreamWaitEvent(current_stream(), event_, 0), "waiting for an event"); }
   void finish() override { check(cudaEventSynchronize(event_), "waiting for what was launched"); }
-  bool has_happened() const override { return cudaEventQuery(event_) == cudaSuccess; }
+  // An answer that is no is an error to CUDA, which the next check of a launch would take for its own. After a fault of the GPU nothing is under way any more.
+  bool has_happened() const override {
+    const auto error = cudaEventQuery(event_);
+    if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
+    return error != cudaErrorNotReady;
+  }
 
  private:
   cudaEvent_t event_ = nullptr;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <tuple>
 
+#include "core/gpu/shape.h"
 #include "core/ops/kernels/gpu_attention.h"
 #include "tests/core/expect_same.h"
 
@@ -131,6 +132,32 @@ TEST_F(Attention, InBlocksOfProductsIsThatInTiles) {
       expect_close(dv, ev);
     }
   }
+}
+
+// 12 heads of 64 over 1024 rows make 192 tasks of 64 rows, and an H100 takes 264 at a time: LibTorch cuts the keys into 4 parts.
+TEST_F(Attention, OfAGpuIsForetoldWithTheScratchOfFlashAttention) {
+  constexpr int64_t kHeads = 12, kRows = 1024, kWidth = 64, kElements = kHeads * kRows * kWidth;
+  MemoryLedger ledger(Side::gpu);
+  const MemoryScope scope(ledger, Category::activations);
+  const auto empty = [](int64_t heads) { return at::empty({1, heads, kRows, kWidth}, at::TensorOptions().dtype(at::kBFloat16).device(at::kMeta)); };
+  const auto q = empty(kHeads), k = empty(kHeads / 4), v = empty(kHeads / 4), gradient = empty(kHeads);
+  const auto taken_by = [&](const auto& compute) {
+    ledger.reset_peaks();
+    const auto before = ledger.usage();
+    compute();
+    return ledger.usage().total_peak - before.total_now;
+  };
+  const int64_t results = kElements * 2 + kHeads * kRows * 4, parts = 4 * (kElements * 4 + kHeads * kRows * 4);
+  EXPECT_EQ(taken_by([&] { ops::blocked_attention({q, k, v}); }), results + parts + 16 + 8);
+  {
+    const gpu::Foretell smaller({.multiprocessors = 16});
+    EXPECT_EQ(taken_by([&] { ops::blocked_attention({q, k, v}); }), results + 16 + 8) << "enough tasks for a smaller GPU";
+  }
+  const auto backward = [&] { ops::blocked_attention_backward(gradient, {q, k, v}, q, q, {q, k, v}); };
+  const int64_t of_keys = kElements / 4 * 2, others = 16 + kElements * 2 + 2 * of_keys + kHeads * kRows * 4 + 2 * kElements * 2;
+  EXPECT_EQ(taken_by(backward), others + kElements * 4);
+  const gpu::Foretell ordered({.multiprocessors = 132, .deterministic = true});
+  EXPECT_EQ(taken_by(backward), others + 11 * kElements * 4) << "a part for each block of 12 multiprocessors";
 }
 
 }  // namespace

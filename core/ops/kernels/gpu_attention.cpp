@@ -4,6 +4,10 @@
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "core/gpu/shape.h"
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
 
@@ -12,20 +16,52 @@ namespace {
 
 using at::Tensor;
 
-bool flashes(const Heads& heads) { return is_reduced(heads.query.scalar_type()) && heads.query.size(3) % 8 == 0 && heads.query.size(3) <= 256; }
+// Not for a single row, for which LibTorch swaps heads and rows.
+bool flashes(const Heads& heads) {
+  return is_reduced(heads.query.scalar_type()) && heads.query.size(3) % 8 == 0 && heads.query.size(3) <= 256 && heads.query.size(2) > 1;
+}
 
 int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+int64_t blocks_of(int64_t count, int64_t block) { return (count + block - 1) / block; }
+int64_t padded_width(int64_t width) { return round_up(width, width <= 128 ? 32 : 64); }
 
 // [B, H, T, D] -> [B, T, H, D], which flash attention reads. A view.
 Tensor by_row(const Tensor& heads) { return heads.transpose(1, 2); }
 
 Tensor empty_rows(const Tensor& heads) { return at::empty({heads.size(0), heads.size(2), heads.size(1), heads.size(3)}, heads.options()); }
 
+// Into how many parts the forward kernel cuts the keys where its tasks are fewer than the GPU takes at a time: the least that keep it nearly as busy as any.
+int64_t key_splits(int64_t tasks, int64_t at_a_time, int64_t key_blocks) {
+  constexpr double kBusy = 0.8, kNearly = 0.85;
+  if (static_cast<double>(tasks) >= kBusy * static_cast<double>(at_a_time)) return 1;
+  const int64_t most = std::min({int64_t{128}, at_a_time, key_blocks});
+  const auto eligible = [&](int64_t splits) { return splits == 1 || blocks_of(key_blocks, splits) != blocks_of(key_blocks, splits - 1); };
+  const auto busy = [&](int64_t splits) {
+    const double waves = static_cast<double>(tasks * splits) / static_cast<double>(at_a_time);
+    return waves / std::ceil(waves);
+  };
+  double best = 0;
+  for (int64_t splits = 1; splits <= most; ++splits) best = eligible(splits) ? std::max(best, busy(splits)) : best;
+  for (int64_t splits = 1; splits <= most; ++splits) {
+    if (eligible(splits) && busy(splits) >= kNearly * best) return splits;
+  }
+  return 1;
+}
+
 // What LibTorch's kernel allocates beside its results.
 std::pair<Tensor, Tensor> foretell_flash(const Heads& heads) {
-  const auto out = empty_rows(heads.query);
-  const auto log_sum_exp = at::empty({heads.query.size(0), heads.query.size(1), heads.query.size(2)}, heads.query.options().dtype(at::kFloat));
-  const auto seed = at::empty({2}, heads.query.options().dtype(at::kLong)), offset = at::empty({}, heads.query.options().dtype(at::kLong));
+  constexpr int64_t kRowBlock = 64;
+  const int64_t samples = heads.query.size(0), count = heads.query.size(1), rows = heads.query.size(2), width = heads.query.size(3);
+  const int64_t key_block = width <= 64 ? 256 : width <= 128 ? 128 : 64;
+  const auto floats = heads.query.options().dtype(at::kFloat), words = heads.query.options().dtype(at::kLong);
+  const auto out = empty_rows(heads.query), log_sum_exp = at::empty({samples, count, rows}, floats);
+  const int64_t splits = key_splits(samples * count * blocks_of(rows, kRowBlock), 2 * gpu::foretold().multiprocessors, blocks_of(rows, key_block));
+  Tensor parts_of_sums, parts;
+  if (splits > 1) {
+    parts_of_sums = at::empty({splits, samples, count, rows}, floats);
+    parts = at::empty({splits, samples, count, rows, padded_width(width)}, floats);
+  }
+  const auto seed = at::empty({2}, words), offset = at::empty({}, words);
   return {out, log_sum_exp};
 }
 
@@ -34,10 +70,14 @@ void foretell_flash_backward(const Heads& heads) {
   constexpr int64_t kRows = 128;
   const int64_t samples = heads.query.size(0), count = heads.query.size(1), rows = round_up(heads.query.size(2), kRows), width = heads.query.size(3);
   const auto floats = heads.query.options().dtype(at::kFloat);
+  const auto [multiprocessors, deterministic] = gpu::foretold();
+  const int64_t parts = deterministic ? blocks_of(multiprocessors, samples * count) : 1;  // of the query's gradient, added in order
+  const auto no_draws = at::empty({2}, heads.query.options().dtype(at::kLong));
   const auto dq = empty_rows(heads.query), dk = empty_rows(heads.key), dv = empty_rows(heads.value);
-  const auto sums = at::empty({samples, count, rows}, floats), dq_sums = at::empty({samples, rows, count, round_up(width, width <= 128 ? 32 : 64)}, floats);
+  const auto sums = at::empty({samples, count, rows}, floats), dq_sums = at::empty({parts, samples, rows, count, padded_width(width)}, floats);
   if (heads.key.size(1) == count) return;
-  const auto expanded = at::empty({2, samples, heads.key.size(2), count, width}, heads.key.options());
+  const auto of_query_heads = [&] { return at::empty({samples, heads.key.size(2), count, width}, heads.key.options()); };
+  const auto dk_expanded = of_query_heads(), dv_expanded = of_query_heads();
 }
 
 }  // namespace
