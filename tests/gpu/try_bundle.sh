@@ -65,7 +65,8 @@ place proc -t proc proc
 place dev/shm -t tmpfs tmpfs
 place tmp -t tmpfs tmpfs
 place opt/elsewhere --bind "$torch"
-place root/carried -t tmpfs tmpfs
+mkdir "$work/carried"  # on a disk, as some tests need one
+place root/carried --bind "$work/carried"
 cp "$bundle" "$system/root/carried/bundle.tar.xz"
 cat >"$system/root/carried/train.yaml" <<'END'
 run: {name: tiny, dir: /root/carried/run}
