@@ -12,7 +12,12 @@ namespace {
 
 constexpr int64_t kTebibyte = int64_t{1} << 40;
 constexpr int64_t kHugePage = int64_t{2} << 20;
-constexpr int64_t kFirstSlot = 34, kLastSlot = 80;  // tebibytes: above AddressSanitizer's shadows, below programs and libraries
+// Places for stretches, in multiples of their most.
+#ifdef __SANITIZE_THREAD__  // leaves programs a few stretches of addresses, and maps elsewhere what is asked for outside of them
+constexpr int64_t kMost = kTebibyte / 64, kFirstSlot = 86 * 64, kLastSlot = kFirstSlot + 31;
+#else
+constexpr int64_t kMost = kTebibyte, kFirstSlot = 34, kLastSlot = 80;  // above AddressSanitizer's shadows, below programs and libraries
+#endif
 
 // Pages at this very address; nullptr where there are none to be had, or others are there (errno EEXIST).
 char* map_at(char* address, int64_t bytes) {
@@ -25,7 +30,7 @@ char* map_at(char* address, int64_t bytes) {
 
 char* map_in_a_free_slot(int64_t bytes) {
   for (int64_t slot = kFirstSlot; slot <= kLastSlot; ++slot) {
-    char* const mapped = map_at(reinterpret_cast<char*>(slot * kTebibyte), bytes);
+    char* const mapped = map_at(reinterpret_cast<char*>(slot * kMost), bytes);
     if (mapped || errno != EEXIST) return mapped;
   }
   return nullptr;
@@ -41,7 +46,7 @@ class HostStretch final : public AddressStretch {
 
   bool reach(int64_t bytes) override {
     if (bytes <= size_) return true;
-    if (bytes > kTebibyte) return false;
+    if (bytes > kMost) return false;
     const int64_t size = (bytes + kHugePage - 1) / kHugePage * kHugePage;
     char* const mapped = base_ ? map_at(base_ + size_, size - size_) : map_in_a_free_slot(size);
     if (!mapped) return false;
