@@ -92,9 +92,4 @@ int64_t Arena::peak() const {
   return layout_.peak();
 }
 
-int64_t Arena::backed() const {
-  const std::lock_guard lock(mutex_);
-  return stretch_ ? stretch_->size() : 0;
-}
-
 }  // namespace zerorun::detail

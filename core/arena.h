@@ -53,7 +53,6 @@ class Arena {
   // Of a block with memory. REQUIRES one was taken.
   char* at(int64_t offset) const { return stretch_->at(offset); }
   int64_t peak() const;  // the highest end of a block so far
-  int64_t backed() const;  // bytes of memory behind it
 
  private:
   const Side side_;

@@ -22,13 +22,10 @@ void copy_text(const std::string& text, char (&to)[N]) {
   text.copy(to, N - 1);
 }
 
-// "ranks 0 and 4"
-std::string pair(size_t a, size_t b) { return fmt::format("ranks {} and {}", a, b); }
-
 // Keeps what it stands on.
-template <typename Backend>
-std::shared_ptr<Communicator> keep(std::unique_ptr<Backend> backend, std::shared_ptr<void> below) {
-  return {backend.release(), [below](Backend* ends) { delete ends; }};
+template <typename Backend, typename... Below>
+std::shared_ptr<Communicator> keep(std::unique_ptr<Backend> backend, Below... below) {
+  return {backend.release(), [below...](Backend* ends) { delete ends; }};
 }
 
 // Nobody waits on the host for a collective between GPUs: what goes wrong is told here, and ends the job.
@@ -51,7 +48,7 @@ std::shared_ptr<Communicator> connect_gpus(const Settings& settings, MpiSession&
   const auto beside = std::make_shared<MemoryLedger>();  // the stage is the program's, and no run's
   const MemoryScope scope(*beside, Category::host);
   const auto on_device = [device = chosen.device](int64_t bytes) { return at::empty({bytes}, at::TensorOptions().dtype(at::kByte).device(device)); };
-  return keep(std::make_unique<StagedCommunicator>(*ranks, gpu_copies(), on_device), std::make_shared<std::pair<std::shared_ptr<Communicator>, std::shared_ptr<MemoryLedger>>>(ranks, beside));
+  return keep(std::make_unique<StagedCommunicator>(*ranks, gpu_copies(), on_device), ranks, beside);
 }
 
 }  // namespace
@@ -98,9 +95,9 @@ std::vector<std::string> check_devices(const Settings& settings, const std::vect
     for (size_t b = 0; b < a && !settings.comm.allow_shared_gpu; ++b) {
       if (std::string_view(all[a].uuid) != all[b].uuid) continue;
       fail(ErrorKind::configuration,
-           "{} on {} share one GPU ({}, {}): start as many ranks as there are GPUs, let CUDA_VISIBLE_DEVICES show each rank its own, or, for a test, set "
+           "ranks {} and {} on {} share one GPU ({}, {}): start as many ranks as there are GPUs, let CUDA_VISIBLE_DEVICES show each rank its own, or, for a test, set "
            "comm.allow_shared_gpu",
-           pair(b, a), all[a].host, all[a].name, all[a].uuid);
+           b, a, all[a].host, all[a].name, all[a].uuid);
     }
   }
   if (names.size() == 1) return {};
@@ -113,7 +110,8 @@ bool shares_gpus(const std::vector<DeviceOfRank>& all) {
 }
 
 RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks) {
-  const auto at_hand = devices_at_hand();
+  const bool asks = settings.run.device != Settings::Device::cpu;  // CUDA, which takes its time
+  const auto at_hand = asks ? devices_at_hand() : DevicesAtHand{};
   RankDevice chosen;
   chosen.gpu = choose_gpu(settings, at_hand, session.local_rank());
   const auto all = gather(*ranks, describe(chosen.gpu, at_hand, session.host()));
