@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "offload/counted_store.h"
 
 namespace zerorun {
 namespace {
@@ -37,6 +38,11 @@ HostStore::~HostStore() {
   pinned_.reset();
   if (data_) munmap(data_, static_cast<size_t>(bytes_));
   ledger_.charge(Category::host, -bytes_);
+}
+
+std::unique_ptr<Store> take_host_memory(int64_t bytes, MemoryLedger& ledger, bool counts_only) {
+  if (counts_only) return std::make_unique<CountedStore>(bytes, ledger, Category::host);
+  return std::make_unique<HostStore>(bytes, ledger);
 }
 
 void HostStore::read(Extents to) {

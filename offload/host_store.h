@@ -31,4 +31,7 @@ class HostStore : public Store {
   std::unique_ptr<gpu::Pinned> pinned_;
 };
 
+// A HostStore; or where nothing is computed, what stands for one (counted_store.h).
+std::unique_ptr<Store> take_host_memory(int64_t bytes, MemoryLedger& ledger, bool counts_only);
+
 }  // namespace zerorun

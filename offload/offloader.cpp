@@ -3,7 +3,6 @@
 #include "core/error.h"
 #include "core/gpu/gpu.h"
 #include "core/threads.h"
-#include "offload/counted_store.h"
 #include "offload/host_store.h"
 
 namespace zerorun {
@@ -91,10 +90,8 @@ void Offloader::reserve(int64_t batch_bytes) {
   wait_until_free();
   for (auto* store : attached_) store->use_memory({});
   buffers_.reset();
-  if (options_.counts_only) {
-    buffers_ = std::make_unique<CountedStore>(kBuffers * batch_bytes, ledger_, Category::host);
-  } else {
-    buffers_ = std::make_unique<HostStore>(kBuffers * batch_bytes, ledger_);
+  buffers_ = take_host_memory(kBuffers * batch_bytes, ledger_, options_.counts_only);
+  if (!options_.counts_only) {
     for (const Lane lane : kLanes) {
       auto& [work, reads, writes] = lanes_[static_cast<size_t>(lane)];
       if (!reads) reads = options_.make_stream(std::string(name_of(lane)) + " reads", 1);

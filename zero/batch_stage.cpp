@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "core/ops/embedding.h"
-#include "offload/counted_store.h"
 #include "offload/host_store.h"
 #include "zero/flat_span.h"
 
@@ -16,11 +15,7 @@ Store& BatchStage::store_for(int64_t bytes) {
   auto& store = stores_[next_++];
   if (store && store->bytes() >= bytes) return *store;
   store.reset();
-  if (device_.is_meta()) {
-    store = std::make_unique<CountedStore>(bytes, ledger_, Category::host);
-  } else {
-    store = std::make_unique<HostStore>(bytes, ledger_);
-  }
+  store = take_host_memory(bytes, ledger_, device_.is_meta());
   return *store;
 }
 

@@ -97,31 +97,34 @@ void with_numbers(Span from, Span to, Body&& body) {
   with_number(from.dtype, [&](auto a) { with_number(to.dtype, [&](auto b) { body(a, b); }); });
 }
 
+// Runs launch(from, to, group) for the types of two spans that have something in them, and the elements that a thread takes at a time.
+template <typename Launch>
+void launch_over(Span from, Span to, Launch&& launch_one) {
+  if (!from.data || !to.data || from.count == 0) return;
+  with_numbers(from, to, [&](auto a, auto b) {
+    with_group<kBoth<decltype(a), decltype(b)>>(aligned({from.data, to.data}), [&](auto group) { launch_one(a, b, group); });
+  });
+}
+
 }  // namespace
 
 void convert(Span from, Span to, GpuStream stream) {
-  if (!from.data || !to.data || from.count == 0) return;
-  with_numbers(from, to, [&](auto a, auto b) {
+  launch_over(from, to, [&](auto a, auto b, auto group) {
     using From = decltype(a);
     using To = decltype(b);
-    with_group<kBoth<From, To>>(aligned({from.data, to.data}), [&](auto group) {
-      constexpr int kCount = decltype(group)::value;
-      launch("convert", convert_numbers<From, To, kCount>, blocks_for(from.count / kCount, kThreads), kThreads, stream, static_cast<const From*>(from.data),
-             static_cast<To*>(to.data), from.count);
-    });
+    constexpr int kCount = decltype(group)::value;
+    launch("convert", convert_numbers<From, To, kCount>, blocks_for(from.count / kCount, kThreads), kThreads, stream, static_cast<const From*>(from.data),
+           static_cast<To*>(to.data), from.count);
   });
 }
 
 void add(Span part, Span sum, GpuStream stream) {
-  if (!part.data || !sum.data || part.count == 0) return;
-  with_numbers(part, sum, [&](auto a, auto b) {
+  launch_over(part, sum, [&](auto a, auto b, auto group) {
     using Part = decltype(a);
     using Sum = decltype(b);
-    with_group<kBoth<Part, Sum>>(aligned({part.data, sum.data}), [&](auto group) {
-      constexpr int kCount = decltype(group)::value;
-      launch("add", add_numbers<Part, Sum, kCount>, blocks_for(part.count / kCount, kThreads), kThreads, stream, static_cast<const Part*>(part.data),
-             static_cast<Sum*>(sum.data), part.count);
-    });
+    constexpr int kCount = decltype(group)::value;
+    launch("add", add_numbers<Part, Sum, kCount>, blocks_for(part.count / kCount, kThreads), kThreads, stream, static_cast<const Part*>(part.data),
+           static_cast<Sum*>(sum.data), part.count);
   });
 }
 

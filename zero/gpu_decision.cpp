@@ -4,7 +4,6 @@
 
 #include "core/gpu/gpu.h"
 #include "core/ops/kernels/softmax_rows.h"
-#include "offload/counted_store.h"
 #include "offload/host_store.h"
 #include "zero/flat_span.h"
 
@@ -16,12 +15,7 @@ GpuDecision::GpuDecision(Communicator& communicator, MemoryLedger& ledger, at::D
   own_ = make(2);
   all_ = make(2 * communicator.size());
   control_ = make(1);
-  const auto bytes = static_cast<int64_t>(all_.nbytes());
-  if (device.is_meta()) {
-    host_ = std::make_unique<CountedStore>(bytes, ledger, Category::host);
-  } else {
-    host_ = std::make_unique<HostStore>(bytes, ledger);
-  }
+  host_ = take_host_memory(static_cast<int64_t>(all_.nbytes()), ledger, device.is_meta());
 }
 
 const UpdateControl* GpuDecision::control() const { return static_cast<const UpdateControl*>(span_of(control_).data); }

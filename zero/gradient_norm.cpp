@@ -60,6 +60,7 @@ NormsOfGroups::NormsOfGroups(size_t groups, at::Device device) : values_(groups)
 void NormsOfGroups::restart() {
   std::ranges::fill(values_, 0.0);
   on_gpu_.assign(values_.size(), false);
+  fill_zero(span_of(of_gpu_));
 }
 
 void NormsOfGroups::take(size_t group, Span values) {
@@ -75,9 +76,7 @@ void NormsOfGroups::take(size_t group, Span values) {
 }
 
 void NormsOfGroups::add_up_on_gpu(double* sum) const {
-  for (size_t g = 0; g < on_gpu_.size(); ++g) {
-    if (on_gpu_[g]) ops::add_up(of_gpu_.const_data_ptr<double>() + g, 1, sum, gpu::current_stream());
-  }
+  ops::add_up(of_gpu_.const_data_ptr<double>(), of_gpu_.numel(), sum, gpu::current_stream());
 }
 
 double NormsOfGroups::total() {

@@ -6,7 +6,6 @@ same batches, precision, optimizer and attention.
 
 A step's time is the median of 20 after 5. A side counts where its first 20 losses are within 1 % of zerorun's (of the first side's, without zerorun).
 """
-import argparse
 import json
 import pathlib
 import shutil
@@ -133,11 +132,8 @@ def train(part, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = machine.parser()
     parser.add_argument("part", choices=(*RATES, *PRESETS))
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--zerorun", default="zerorun")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--sides", default=",".join(SIDES))
     parser.add_argument("--param-dtype", choices=("bf16", "fp32"), default="bf16")
     arguments = parser.parse_args()

@@ -6,7 +6,6 @@
 GPT-2 and LLaMA, 50 steps: every step's loss on the GPU in fp32 is within 1e-4 of the processor's, in bf16 within 1e-2, relative. Then stages 0 to 3 with
 2 and 3 ranks that share the GPU, run.determinism strict: losses, norms of gradients and the weights at the end are the same bits.
 """
-import argparse
 import hashlib
 import pathlib
 import sys
@@ -89,10 +88,7 @@ def compare_stages(arguments, folder, tokens, model, dtype, ranks):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--zerorun", default="zerorun")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = machine.parser()
     parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
     passed = wanted = 0

@@ -1,4 +1,5 @@
 """What the scripts of this folder share: the machine in words, running a command within a limit, trainings of zerorun, results as JSON lines."""
+import argparse
 import contextlib
 import json
 import os
@@ -83,6 +84,15 @@ class DeviceMemory:
         self.ended.set()
         if self.thread.is_alive():
             self.thread.join()
+
+
+def parser():
+    """What every script of trainings is told."""
+    told = argparse.ArgumentParser()
+    told.add_argument("--out", type=pathlib.Path, required=True)
+    told.add_argument("--zerorun", default="zerorun")
+    told.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    return told
 
 
 def write_tokens(path, vocabulary, count=1 << 16):

@@ -6,7 +6,6 @@
 Twelve trainings of three steps. Of every rank in report.json: `total`, what tensors take, is within 1 % of its prediction, and DEVICE, what the driver
 says is in use of the GPU, within 3 %. On one rank what nvidia-smi saw from outside is in the line beside it.
 """
-import argparse
 import pathlib
 import sys
 import tempfile
@@ -100,10 +99,7 @@ def run_case(arguments, folder, tokens, number, case):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--zerorun", default="zerorun")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
+    parser = machine.parser()
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
