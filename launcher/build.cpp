@@ -137,6 +137,7 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
                                         settings.run.determinism == Settings::Determinism::strict);
   options.precision.parameters = dtype_of(settings.precision.param_dtype);
   options.precision.gradients = settings.precision.reduce_dtype == Settings::ReduceDtype::bf16 ? at::kBFloat16 : at::kFloat;
+  options.precision.stochastic_rounding = settings.optimizer.stochastic_rounding;
   options.loss_scaling = loss_scaling(settings.precision);
   options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
   options.offload = offload_options(settings.zero_optimization);

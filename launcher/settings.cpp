@@ -83,6 +83,13 @@ void check_schedule(const Settings& settings, std::vector<Contradiction>& found)
   }
 }
 
+void check_rounding(const Settings& settings, std::vector<Contradiction>& found) {
+  if (!settings.optimizer.stochastic_rounding || settings.precision.param_dtype == Settings::ParamDtype::bf16) return;
+  found.push_back({{"optimizer.stochastic_rounding", "precision.param_dtype"},
+                   fmt::format("optimizer.stochastic_rounding rounds parameters to bf16, but precision.param_dtype is {}: set it to bf16, or the rounding to false",
+                               settings.precision.param_dtype == Settings::ParamDtype::fp16 ? "fp16" : "fp32")});
+}
+
 void check_offload(const Settings& settings, std::vector<Contradiction>& found) {
   using Device = Settings::OffloadDevice;
   const auto& [zero, checkpoint] = std::tie(settings.zero_optimization, settings.activation_checkpoint);
@@ -130,6 +137,7 @@ std::vector<Contradiction> validate(const Settings& settings) {
   std::vector<Contradiction> found;
   check_model(settings, found);
   check_schedule(settings, found);
+  check_rounding(settings, found);
   check_offload(settings, found);
   return found;
 }

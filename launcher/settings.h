@@ -100,6 +100,7 @@ struct Settings {
     double eps = 1e-8;                       // AdamW
     double weight_decay = 0.1;
     double momentum = 0.9;  // SGD
+    bool stochastic_rounding = false;  // of bf16 parameters from their masters
     bool operator==(const Optimizer&) const = default;
   } optimizer;
 

@@ -128,6 +128,7 @@ void add_optimizer(std::vector<Field>& fields) {
   fields.push_back(field<optimizer, &Optimizer::eps>("optimizer", "eps", Real(0, 1, true)));
   fields.push_back(field<optimizer, &Optimizer::weight_decay>("optimizer", "weight_decay", Real(0, 1000)));
   fields.push_back(field<optimizer, &Optimizer::momentum>("optimizer", "momentum", Real(0, 1, false, true)));
+  fields.push_back(field<optimizer, &Optimizer::stochastic_rounding>("optimizer", "stochastic_rounding", Flag{}));
   fields.push_back(field<scheduler, &LrScheduler::name>("lr_scheduler", "name",
                                                         Choice<Settings::Schedule>{{"cosine", "linear", "constant"}}));
   fields.push_back(field<scheduler, &LrScheduler::warmup_steps>("lr_scheduler", "warmup_steps", Integer(0, kMostSteps)));

@@ -40,6 +40,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
   const auto& [sharding, precision] = std::pair(options_.sharding, options_.precision);
   const bool is_meta = options_.device == at::kMeta, inference = options_.inference;
   ZR_CHECK(!options_.offload.activations.sleeps() || options_.recompute, "activations that sleep are not recomputed");
+  ZR_CHECK(!precision.stochastic_rounding || precision.parameters == at::kBFloat16, "parameters in {} are rounded at random, expected bf16", c10::toString(precision.parameters));
   if (options_.offload.any()) {
     sleeping_ = std::make_unique<SleepingState>(model, ledger,
                                                 SleepingStateOptions{.offload = options_.offload,

@@ -1,8 +1,10 @@
 #include "zero/flat_kernels.h"
 
+#include <algorithm>
 #include <type_traits>
 
 #include "core/ops/kernels/number.h"
+#include "zero/random_words.h"
 #include "zero/update_rules.h"
 
 namespace zerorun::kernels {
@@ -68,6 +70,24 @@ ZR_INLINE void sgd_momentum_arrays(float* __restrict parameter, const float* __r
   }
 }
 
+// Blocks of four elements are drawn so many at a time, whether or not all of the first and last are asked for.
+constexpr int kBlocksDrawn = 128;
+
+ZR_INLINE void round_arrays(const float* __restrict parameter, int64_t count, const Rounding& r, uint16_t* __restrict rounded) {
+  const Rounding rounding = r;
+  for (int64_t done = 0; done < count;) {
+    const int64_t element = rounding.first_element + done, skipped = element % 4, here = std::min(count - done, 4 * kBlocksDrawn - skipped);
+    uint32_t words[4 * kBlocksDrawn];
+#pragma omp simd
+    for (int b = 0; b < kBlocksDrawn; ++b) {
+      const auto drawn = words_of(rounding, static_cast<uint64_t>(element / 4 + b));
+      for (int w = 0; w < 4; ++w) words[4 * b + w] = drawn[static_cast<size_t>(w)];
+    }
+    for (int64_t i = 0; i < here; ++i) rounded[done + i] = ops::narrow_to_bf16_at_random(parameter[done + i], words[skipped + i]);
+    done += here;
+  }
+}
+
 ZR_INLINE void add_arrays(float* __restrict sum, const float* __restrict part, int64_t count) {
   for (int64_t i = 0; i < count; ++i) sum[i] += part[i];
 }
@@ -89,9 +109,10 @@ ZR_INLINE double sum_of_squares_array(const float* values, int64_t count) {
   attributes void adamw(const FlatSlice& s, int64_t begin, int64_t end, const AdamWFactors& f) { adamw_slice(s, begin, end, f); }           \
   attributes void sgd(float* p, const float* g, int64_t count, const SgdFactors& f) { sgd_arrays(p, g, count, f); }                         \
   attributes void momentum(float* p, const float* g, float* b, int64_t count, const SgdFactors& f) { sgd_momentum_arrays(p, g, b, count, f); } \
+  attributes void round(const float* p, int64_t count, const Rounding& r, uint16_t* out) { round_arrays(p, count, r, out); }                  \
   attributes void add(float* sum, const float* part, int64_t count) { add_arrays(sum, part, count); }                                       \
   attributes double squares(const float* values, int64_t count) { return sum_of_squares_array(values, count); }                             \
-  constexpr FlatKernels kKernels{adamw, sgd, momentum, add, squares};                                                                       \
+  constexpr FlatKernels kKernels{adamw, sgd, momentum, round, add, squares};                                                                       \
   }
 ZR_FLAT_KERNELS(baseline, )
 ZR_FLAT_KERNELS(avx2, __attribute__((target("avx2"))))

@@ -23,6 +23,9 @@ struct FlatKernels {
   void (*sgd)(float* parameter, const float* gradient, int64_t count, const SgdFactors& factors);
   void (*sgd_momentum)(float* parameter, const float* gradient, float* buffer, int64_t count, const SgdFactors& factors);
 
+  // rounded[i], the bits of a bf16, becomes parameter[i], rounded at random.
+  void (*round_at_random)(const float* parameter, int64_t count, const Rounding& rounding, uint16_t* rounded);
+
   // sum += part
   void (*add)(float* sum, const float* part, int64_t count);
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/span.h"
+#include "zero/rounding.h"
 
 namespace zerorun {
 
@@ -17,6 +18,7 @@ struct FlatSlice {
   std::array<float*, kMaxOptimizerStates> state{};
   int64_t count = 0;
   int64_t decay_count = 0;  // the first decay_count elements decay
+  Rounding rounding = {};   // REQUIRES rounded in bf16 where it is at random
 };
 
 }  // namespace zerorun

@@ -94,6 +94,19 @@ void convert(Span from, Span to) {
   });
 }
 
+void round_block(const float* masters, Span to, const Rounding& rounding) {
+  if (!rounding.at_random) return write_block(masters, to, 0, to.count);
+  ZR_CHECK(to.dtype == at::kBFloat16, "masters are rounded at random to {}, expected bf16", c10::toString(to.dtype));
+  kernels::flat_kernels().round_at_random(masters, to.count, rounding, static_cast<uint16_t*>(to.data));
+}
+
+void round_masters(Span masters, Span to, const Rounding& rounding) {
+  if (!masters.data || !to.data) return;
+  for_each_block(to.count, [&](int64_t begin, int64_t count) {
+    round_block(static_cast<const float*>(masters.data) + begin, to.part(begin, count), rounding.from(begin));
+  });
+}
+
 void add(Span part, Span sum) {
   if (!part.data || !sum.data) return;
   if (part.side == Side::gpu && sum.side == Side::gpu) return kernels::add(part, sum, gpu::current_stream());

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "core/span.h"
+#include "zero/rounding.h"
 
 namespace zerorun {
 
@@ -19,6 +20,10 @@ inline constexpr int64_t kFlatBlock = 2048;
 // REQUIRES count <= kFlatBlock.
 const float* read_block(Span span, int64_t begin, int64_t count, float* block);
 void write_block(const float* values, Span span, int64_t begin, int64_t count);
+
+// The parameters of masters, as `rounding` says; of a block on the calling thread, or all in parallel. In host memory. REQUIRES bf16 where it is at random.
+void round_block(const float* masters, Span to, const Rounding& rounding);
+void round_masters(Span masters, Span to, const Rounding& rounding);
 
 // to = from, sum += part: element by element, in parallel. The spans have as many elements, and are apart. Nothing happens where they have no data.
 // On a GPU in the order of the calling thread's stream. From one side to the other the host waits where it has to compute: always in add, in convert where dtypes differ.

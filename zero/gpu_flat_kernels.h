@@ -1,7 +1,6 @@
 // The element-wise loops behind updates and norms on a GPU: the bits of flat_kernels.h and flat_span.h. They are launched on a stream; everything that
 // a pointer names is memory of the GPU, and nothing is allocated. Slices and spans may begin anywhere; aligned to 16 bytes they are read and written so many at a time.
 #pragma once
-#include <array>
 #include <cstdint>
 
 #include "core/gpu/handle.h"
@@ -12,19 +11,9 @@
 
 namespace zerorun::kernels {
 
-// How a bf16 parameter is rounded from its master: to nearest where `on` is false, else at random (narrow_to_bf16_at_random). Element i of the slice takes word
-// e % 4 of Philox 4x32-10 of the counter {low and high word of e / 4, step, stream}, where e = first_element + i: the bits depend on where an element lies in its
-// group, not on how that is cut into slices.
-struct RandomRounding {
-  bool on = false;
-  std::array<uint32_t, 2> key{};
-  uint32_t step = 0, stream = 0;
-  int64_t first_element = 0;
-};
-
 // All of the slice in one pass, of which the first decay_count elements decay by factors.decay; `control` may be null. 28 bytes of traffic per
-// parameter in fp32, and as many with gradients and parameters in bf16. REQUIRES rounded in bf16 where rounding is at random.
-void adamw(const FlatSlice& slice, const AdamWFactors& factors, const UpdateControl* control, const RandomRounding& rounding, GpuStream stream);
+// parameter in fp32, and as many with gradients and parameters in bf16.
+void adamw(const FlatSlice& slice, const AdamWFactors& factors, const UpdateControl* control, GpuStream stream);
 
 // With a momentum of 0 there is no state: p -= lr g; else state[0] is the buffer. The first decay_count elements decay by factors.weight_decay.
 void sgd(const FlatSlice& slice, const SgdFactors& factors, const UpdateControl* control, GpuStream stream);

@@ -7,7 +7,7 @@ namespace zerorun::kernels {
 using gpu::fail_absent;
 
 void decide_update(const double*, int, const DecisionRule&, UpdateControl*, GpuStream) { fail_absent(); }
-void adamw(const FlatSlice&, const AdamWFactors&, const UpdateControl*, const RandomRounding&, GpuStream) { fail_absent(); }
+void adamw(const FlatSlice&, const AdamWFactors&, const UpdateControl*, GpuStream) { fail_absent(); }
 void sgd(const FlatSlice&, const SgdFactors&, const UpdateControl*, GpuStream) { fail_absent(); }
 void convert(Span, Span, GpuStream) { fail_absent(); }
 void add(Span, Span, GpuStream) { fail_absent(); }

@@ -26,6 +26,11 @@ void for_each_part(const FlatSlice& slice, Part&& part) {
   run(slice.decay_count, slice.count, false);
 }
 
+// Elements [begin, begin + count) of what the parameters are rounded to.
+void round_block(const FlatSlice& slice, int64_t begin, int64_t count) {
+  if (slice.rounded.data) round_block(slice.parameter + begin, slice.rounded.part(begin, count), slice.rounding.from(begin));
+}
+
 // Runs kernel(begin, gradient, count, decays) over blocks of the slice, whose gradients are handed in as fp32, and rounds the
 // parameters that it leaves.
 template <typename Kernel>
@@ -35,7 +40,7 @@ void for_each_block(const FlatSlice& slice, Kernel&& kernel) {
     for (int64_t begin = part_begin; begin < part_end; begin += kFlatBlock) {
       const int64_t count = std::min(kFlatBlock, part_end - begin);
       kernel(begin, read_block(slice.gradient, begin, count, block), count, decays);
-      if (slice.rounded.data) write_block(slice.parameter + begin, slice.rounded, begin, count);
+      round_block(slice, begin, count);
     }
   });
 }
@@ -62,8 +67,18 @@ class AdamW final : public Optimizer {
           .eps = static_cast<float>(options_.eps),
       };
     };
-    if (slice.gradient.side == Side::gpu) return kernels::adamw(slice, factors_of(true), arguments.control, {}, gpu::current_stream());
-    for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) { kernels::flat_kernels().adamw(slice, begin, end, factors_of(decays)); });
+    if (slice.gradient.side == Side::gpu) return kernels::adamw(slice, factors_of(true), arguments.control, gpu::current_stream());
+    const auto adamw = kernels::flat_kernels().adamw;
+    if (!slice.rounding.at_random) return for_each_part(slice, [&](int64_t begin, int64_t end, bool decays) { adamw(slice, begin, end, factors_of(decays)); });
+    FlatSlice masters = slice;
+    masters.rounded = {};
+    for_each_part(slice, [&](int64_t first, int64_t last, bool decays) {
+      for (int64_t begin = first; begin < last; begin += kFlatBlock) {
+        const int64_t end = std::min(begin + kFlatBlock, last);
+        adamw(masters, begin, end, factors_of(decays));
+        round_block(slice, begin, end - begin);
+      }
+    });
   }
 
  private:

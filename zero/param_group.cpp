@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/ops/gradient.h"
+#include "core/random.h"
 #include "zero/flat_span.h"
 #include "zero/initial_values.h"
 
@@ -90,10 +91,9 @@ void ParamGroup::initialise() {
   if (parameters_.defined()) fill(keeps_parameter_slice() ? slice : 0, whole(parameters_));
   if (master_.defined()) fill(options_.sharding.optimizer ? slice : 0, whole(master_));
   if (!sleeping_) return;
-  const int64_t begin = options_.sharding.optimizer ? slice : 0;
   sleeping_->initialise([&](int64_t first, int64_t count, float* out) {
     std::fill_n(out, count, 0.0f);  // padding
-    fill(begin + first, {out, count, at::kFloat});
+    fill(first_updated() + first, {out, count, at::kFloat});
   });
 }
 
@@ -211,8 +211,7 @@ void ParamGroup::take_squared_norm(NormsOfGroups& norms, size_t group) const {
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {
   if (!trainable()) return;
   if (state_sleeps()) {
-    const int64_t begin = options_.sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
-    sleeping_->update(optimizer, arguments, layout_.decay_end() - begin);
+    sleeping_->update(optimizer, arguments, layout_.decay_end() - first_updated(), rounding_of(arguments.step));
     if (weights_sleep()) return;
     sleeping_->fetch(own_weights());
     unsettled_ = true;
@@ -221,6 +220,16 @@ void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& argum
   } else {
     update_resident(optimizer, arguments);
   }
+}
+
+// Of the first element that this rank updates.
+Rounding ParamGroup::rounding_of(int64_t step) const {
+  const auto words = [](uint64_t value) { return std::array{static_cast<uint32_t>(value), static_cast<uint32_t>(value >> 32)}; };
+  return {.at_random = options_.precision.stochastic_rounding,
+          .key = words(options_.seed),
+          .stream = words(stream_of("rounding " + declaration_.name))[0],
+          .step = static_cast<uint32_t>(step),
+          .first_element = first_updated()};
 }
 
 void ParamGroup::update_resident(const Optimizer& optimizer, const UpdateArguments& arguments) {
@@ -232,7 +241,8 @@ void ParamGroup::update_resident(const Optimizer& optimizer, const UpdateArgumen
   if (options_.precision.has_master()) slice.rounded = weights;
   for (size_t i = 0; i < states_.size(); ++i) slice.state[i] = static_cast<float*>(span_of(states_[i]).data);
   slice.count = weights.count;
-  const int64_t begin = sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0;
+  const int64_t begin = first_updated();
+  slice.rounding = rounding_of(arguments.step);
   slice.decay_count = std::clamp<int64_t>(layout_.decay_end() - begin, 0, slice.count);
   optimizer.update(slice, arguments);
 }

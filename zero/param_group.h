@@ -126,12 +126,14 @@ class ParamGroup {
   bool weights_sleep() const { return sleeping_ && sleeping_->has_weights(); }
   bool state_sleeps() const { return sleeping_ && sleeping_->has_state(); }
   bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
+  int64_t first_updated() const { return options_.sharding.optimizer ? communicator_.rank() * layout_.slice_count() : 0; }
   Side side() const { return options_.device.is_cuda() ? Side::gpu : Side::host; }
   Span whole_parameters(void* data) const { return {data, layout_.padded_count(), options_.precision.parameters, side()}; }
   int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   at::TensorOptions options_of(at::ScalarType dtype) const { return at::TensorOptions().dtype(dtype).device(options_.device); }
   void finish_fetch();
   Work reduce_and_land(Span part, Span scratch, MicroBatchPlace place);
+  Rounding rounding_of(int64_t step) const;
   void update_resident(const Optimizer& optimizer, const UpdateArguments& arguments);
   Work publish_slices();
   Span own_weights() const;

@@ -12,6 +12,7 @@ namespace zerorun {
 struct Precision {
   at::ScalarType parameters = at::kFloat;
   at::ScalarType gradients = at::kFloat;
+  bool stochastic_rounding = false;  // of bf16 parameters, when they are updated (rounding.h)
 
   // Parameters that are not fp32 are rounded copies of an fp32 master, which is counted with the optimizer's states.
   bool has_master() const { return parameters != at::kFloat; }

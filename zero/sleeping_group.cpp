@@ -118,7 +118,7 @@ void SleepingGroup::land(Span part, bool first, Squares squares) {
   landed_ = moved.worked;
 }
 
-void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count) {
+void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count, const Rounding& rounding) {
   const auto& stripes = *layout_.state;
   const int master = layout_.master_part, gradient = stripes.parts() - 1;
   const AlikePieces pieces{stripes.size(), [this, &stripes, master, gradient](int64_t s) {
@@ -130,7 +130,7 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
   const bool beside = layout_.weights && weights_.store->is_memory();  // weights apart are written on the way, where they are memory
   Span weights_apart;
   if (beside) weights_apart = {weights_.store->data() + weights_.offset, parts_.count, parts_.precision.parameters};
-  const auto work = by_stripe([this, &stripes, &optimizer, arguments, decay_count, master, gradient, weights_apart](int64_t s, std::byte* piece) {
+  const auto work = by_stripe([this, &stripes, &optimizer, arguments, decay_count, rounding, master, gradient, weights_apart](int64_t s, std::byte* piece) {
     const auto fp32 = [&](int part) { return static_cast<float*>(part_of(piece, stripes, s, part, at::kFloat).data); };
     FlatSlice slice;
     slice.parameter = fp32(master);
@@ -139,20 +139,21 @@ void SleepingGroup::update(const Optimizer& optimizer, const UpdateArguments& ar
     for (int i = 0; i < parts_.states; ++i) slice.state[static_cast<size_t>(i)] = fp32(master + 1 + i);
     slice.count = stripes.count(s);
     slice.decay_count = std::clamp<int64_t>(decay_count - stripes.begin(s), 0, slice.count);
+    slice.rounding = rounding.from(stripes.begin(s));
     optimizer.update(slice, arguments);
-    if (weights_apart.data) convert({slice.parameter, slice.count, at::kFloat}, weights_apart.part(stripes.begin(s), slice.count));
+    if (weights_apart.data) round_masters({slice.parameter, slice.count, at::kFloat}, weights_apart.part(stripes.begin(s), slice.count), slice.rounding);
   });
   stored_ = offloader_.work_on(*state_.store, pieces, Lane::update, label("update"), work, {stored_}).stored;
-  if (layout_.weights && !beside) copy_weights_to_disk();
+  if (layout_.weights && !beside) copy_weights_to_disk(rounding);
 }
 
 // REQUIRES that masters are in memory.
-void SleepingGroup::copy_weights_to_disk() {
+void SleepingGroup::copy_weights_to_disk(const Rounding& rounding) {
   const auto& stripes = *layout_.weights;
   const Span masters = part_of(state_.store->data() + state_.offset, *layout_.state, 0, layout_.master_part, at::kFloat);
-  const auto work = by_stripe([this, &stripes, masters](int64_t s, std::byte* piece) {
+  const auto work = by_stripe([this, &stripes, masters, rounding](int64_t s, std::byte* piece) {
     const Span weights{piece, stripes.count(s), parts_.precision.parameters};
-    convert(masters.part(stripes.begin(s), weights.count), weights);
+    round_masters(masters.part(stripes.begin(s), weights.count), weights, rounding.from(stripes.begin(s)));
   });
   stored_ = offloader_.work_on(*weights_.store, pieces_of(stripes, weights_.offset, 0, 1, false, true), Lane::update, label("rounding of"), work, {stored_}).stored;
 }

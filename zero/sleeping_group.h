@@ -71,8 +71,8 @@ class SleepingGroup {
   void finish_landing() const { landed_.finish(); }
   void finish_storing() const { stored_.finish(); }
 
-  // Updates all elements where they sleep; the first decay_count decay. `optimizer` must outlive it.
-  void update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count);
+  // Updates all elements where they sleep; the first decay_count decay; `rounding` is that of the first. `optimizer` must outlive it.
+  void update(const Optimizer& optimizer, const UpdateArguments& arguments, int64_t decay_count, const Rounding& rounding);
 
   // Block. fp32: masters, or weights where only those sleep.
   void read_values(Span to);
@@ -80,7 +80,7 @@ class SleepingGroup {
 
  private:
   std::string label(const char* verb) const { return std::string(verb) + " " + name_; }
-  void copy_weights_to_disk();
+  void copy_weights_to_disk(const Rounding& rounding);
   void read(const Stripes& stripes, Where where, int part, at::ScalarType dtype, Span to);
 
   const std::string name_;

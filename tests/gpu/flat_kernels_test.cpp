@@ -1,6 +1,6 @@
 #include <optional>
 
-#include "core/philox.h"
+#include "core/error.h"
 #include "tests/gpu/reference.h"
 #include "zero/flat_span.h"
 #include "zero/gpu_flat_kernels.h"
@@ -87,7 +87,7 @@ TEST(GpuFlatKernels, AdamWGivesTheProcessorsBits) {
     for (int step = 0; step < 2; ++step) {
       flat_kernels().adamw(arrays.slice(decay_count), 0, decay_count, kFactors);
       flat_kernels().adamw(arrays.slice(decay_count), decay_count, count, plain);
-      adamw(on_gpu.slice(decay_count), kFactors, nullptr, {}, GpuStream{});
+      adamw(on_gpu.slice(decay_count), kFactors, nullptr, GpuStream{});
     }
     on_gpu.expect_same(arrays, name);
   });
@@ -113,7 +113,7 @@ TEST(GpuFlatKernels, AnUpdateThatIsNotAcceptedWritesNothing) {
   const Arrays<float, BFloat16> arrays(100);
   const OnDevice on_gpu(arrays, 0);
   const Buffer<UpdateControl> control(std::vector<UpdateControl>{{.clip = 0.5f, .accepted = 0}});
-  adamw(on_gpu.slice(50), kFactors, control.data(), {}, GpuStream{});
+  adamw(on_gpu.slice(50), kFactors, control.data(), GpuStream{});
   sgd(on_gpu.slice(50), {1, 0, 1, 0.5f}, control.data(), GpuStream{});
   sgd(on_gpu.slice(50), {1, 0, 1, 0}, control.data(), GpuStream{});
   on_gpu.expect_same(arrays, "refused");
@@ -127,7 +127,7 @@ TEST(GpuFlatKernels, TheClipFactorMultipliesTheGradient) {
     clipped.gradient_scale *= 0.25f;
     const OnDevice on_gpu(arrays, 0);
     flat_kernels().adamw(arrays.slice(count), 0, count, clipped);
-    adamw(on_gpu.slice(count), kFactors, control.data(), {}, GpuStream{});
+    adamw(on_gpu.slice(count), kFactors, control.data(), GpuStream{});
     on_gpu.expect_same(arrays, "clipped adamw");
 
     Arrays<Half, float> others(count);
@@ -138,65 +138,53 @@ TEST(GpuFlatKernels, TheClipFactorMultipliesTheGradient) {
   }
 }
 
-constexpr RandomRounding kRandom{.on = true, .key = {7, 8}, .step = 3, .stream = 9, .first_element = (int64_t{1} << 34) - 10};
+constexpr Rounding kAtRandom{.at_random = true, .key = {7, 8}, .stream = 9, .step = 3, .first_element = (int64_t{1} << 34) - 10};
 
-// Wherever a slice is cut.
-TEST(GpuFlatKernels, RandomRoundingFollowsTheElement) {
+// The elements of a slice from `begin` to `end`.
+FlatSlice part_of(const FlatSlice& whole, int64_t begin, int64_t end) {
+  auto part = whole;
+  part.parameter += begin;
+  part.gradient = whole.gradient.part(begin, end - begin);
+  part.rounded = whole.rounded.part(begin, end - begin);
+  part.state = {whole.state[0] + begin, whole.state[1] + begin};
+  part.count = part.decay_count = end - begin;
+  part.rounding = kAtRandom.from(begin);
+  return part;
+}
+
+// Wherever a slice is cut: the bits of the processor, which has it whole.
+TEST(GpuFlatKernels, RoundingAtRandomFollowsTheElement) {
   constexpr int64_t kCount = 203;
-  Arrays<BFloat16, BFloat16> arrays(kCount);
-  flat_kernels().adamw(arrays.slice(kCount), 0, kCount, kFactors);
-  for (int64_t i = 0; i < kCount; ++i) {
-    const auto element = static_cast<uint64_t>(kRandom.first_element + i);
-    const auto words = philox({static_cast<uint32_t>(element / 4), static_cast<uint32_t>(element / 4 >> 32), kRandom.step, kRandom.stream}, kRandom.key);
-    arrays.rounded[static_cast<size_t>(i)].x = ops::narrow_to_bf16_at_random(arrays.parameter[static_cast<size_t>(i)], words[element % 4]);
-  }
-  for (const int64_t cut : {0, 1, 64, 101}) {
-    for (const int64_t shift : {0, 1}) {
-      const OnDevice on_gpu(Arrays<BFloat16, BFloat16>(kCount), shift);
-      const auto part = [&](int64_t begin, int64_t end) {
-        auto slice = on_gpu.slice(0);
-        slice.parameter += begin;
-        slice.gradient = slice.gradient.part(begin, end - begin);
-        slice.rounded = slice.rounded.part(begin, end - begin);
-        slice.state = {slice.state[0] + begin, slice.state[1] + begin};
-        slice.count = slice.decay_count = end - begin;
-        auto rounding = kRandom;
-        rounding.first_element += begin;
-        adamw(slice, kFactors, nullptr, rounding, GpuStream{});
-      };
-      part(0, cut);
-      part(cut, kCount);
-      on_gpu.expect_same(arrays, "cut at " + std::to_string(cut));
+  const SgdFactors factors{.gradient_scale = 0.3f, .weight_decay = 0, .lr = 1e-2f, .momentum = 0.5f};
+  const auto adam = [](const FlatSlice& slice) { adamw(slice, kFactors, nullptr, GpuStream{}); };
+  const auto descent = [&](const FlatSlice& slice) { sgd(slice, factors, nullptr, GpuStream{}); };
+  for (const bool with_adam : {true, false}) {
+    Arrays<BFloat16, BFloat16> arrays(kCount);
+    if (with_adam) {
+      flat_kernels().adamw(arrays.slice(kCount), 0, kCount, kFactors);
+      flat_kernels().round_at_random(arrays.parameter.data(), kCount, kAtRandom, &arrays.rounded.data()->x);
+    } else {
+      make_sgd({.momentum = 0.5, .weight_decay = 0})->update(part_of(arrays.slice(kCount), 0, kCount), {.step = 1, .lr = 1e-2, .gradient_scale = 0.3});
+    }
+    for (const int64_t cut : {0, 1, 64, 101}) {
+      for (const int64_t shift : {0, 1}) {
+        const OnDevice on_gpu(Arrays<BFloat16, BFloat16>(kCount), shift);
+        for (const auto& [begin, end] : {std::pair(int64_t{0}, cut), std::pair(cut, kCount)}) {
+          const auto part = part_of(on_gpu.slice(0), begin, end);
+          with_adam ? adam(part) : descent(part);
+        }
+        on_gpu.expect_same(arrays, "cut at " + std::to_string(cut));
+      }
     }
   }
 }
 
-TEST(GpuFlatKernels, RandomRoundingIsRightInTheMean) {
-  constexpr int64_t kCount = 40'000;
-  constexpr float kValue = 1.0f + 0.3f / 128;  // 0.3 of the way between two numbers of bf16
-  auto factors = kFactors;
-  factors.step_size = 0;
-  factors.decay = 1;
-  Arrays<float, BFloat16> arrays(kCount);
-  arrays.parameter.assign(kCount, kValue);
+TEST(GpuFlatKernels, RoundingAtRandomIsOfBf16Alone) {
+  Arrays<float, Half> arrays(8);
   const OnDevice on_gpu(arrays, 0);
-  adamw(on_gpu.slice(kCount), factors, nullptr, kRandom, GpuStream{});
-  double sum = 0;
-  for (const BFloat16 value : on_gpu.rounded.values()) {
-    EXPECT_TRUE(value == 1.0f || value == 1.0f + 1.0f / 128);
-    sum += static_cast<double>(value) / kCount;
-  }
-  EXPECT_NEAR(sum, kValue, 0.01 / 128);
-}
-
-TEST(GpuFlatKernels, RandomRoundingKeepsWhatIsNoOrdinaryNumber) {
-  for (const uint32_t random : {0u, 0x8000u, 0xffffffffu}) {
-    EXPECT_EQ(ops::narrow_to_bf16_at_random(INFINITY, random), 0x7f80u);
-    EXPECT_EQ(ops::narrow_to_bf16_at_random(-INFINITY, random), 0xff80u);
-    EXPECT_EQ(ops::narrow_to_bf16_at_random(-0.0f, random), 0x8000u);
-    EXPECT_EQ(ops::narrow_to_bf16_at_random(1.5f, random), ops::narrow_to_bf16(1.5f));
-    EXPECT_TRUE(std::isnan(ops::widen_bf16(ops::narrow_to_bf16_at_random(std::bit_cast<float>(0x7fffffffu), random))));
-  }
+  auto slice = on_gpu.slice(8);
+  slice.rounding = kAtRandom;
+  EXPECT_THROW(adamw(slice, kFactors, nullptr, GpuStream{}), Error);
 }
 
 }  // namespace

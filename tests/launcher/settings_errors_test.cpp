@@ -41,6 +41,11 @@ TEST(SettingsErrors, AnUnknownKeyNamesTheNearest) {
             "--set training.micro_bacth: unknown key training.micro_bacth (did you mean micro_batch_size?)");
 }
 
+TEST(SettingsErrors, RoundingAtRandomIsOfBf16) {
+  EXPECT_THAT(errors_of_override("optimizer.stochastic_rounding", "true"),
+              HasSubstr("optimizer.stochastic_rounding rounds parameters to bf16, but precision.param_dtype is fp32: set it to bf16"));
+}
+
 TEST(SettingsErrors, AreReportedAllAtOnceInTheOrderOfTheFile) {
   EXPECT_EQ(errors_of(R"(training:
   steps: "5"

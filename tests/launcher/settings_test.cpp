@@ -62,7 +62,8 @@ model: {family: llama, vocab_size: 256, hidden_size: 128, num_hidden_layers: 4, 
         intermediate_size: 512, max_position_embeddings: 64, rms_norm_eps: 1e-5, rope_theta: 50000}
 data: {train: a.txt}
 training: {steps: 5, global_batch_size: 12, micro_batch_size: 6, seq_len: 64}
-optimizer: {name: AdamW, lr: 0.5}
+optimizer: {name: AdamW, lr: 0.5, stochastic_rounding: true}
+precision: {param_dtype: bf16}
 )");
   for (const Field& field : settings_schema()) {
     EXPECT_FALSE(settings.origins.at(field.key()) == "default" && llama.origins.at(field.key()) == "default") << field.key();
@@ -71,6 +72,7 @@ optimizer: {name: AdamW, lr: 0.5}
   EXPECT_EQ(llama.model.head_dim, 32);
   EXPECT_EQ(llama.model.rms_norm_eps, 1e-5);
   EXPECT_EQ(llama.model.rope_theta, 50000);
+  EXPECT_TRUE(llama.optimizer.stochastic_rounding);
   EXPECT_EQ(settings.run.determinism, Settings::Determinism::strict);
   EXPECT_EQ(settings.run.threads, 2);
   EXPECT_EQ(settings.model.tie_word_embeddings, false);
