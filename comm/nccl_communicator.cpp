@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>
+#include <array>
 
 #include "comm/buffers.h"
 #include "comm/collective.h"
@@ -12,6 +13,7 @@
 #include "comm/rank_sum.h"
 #include "core/error.h"
 #include "core/gpu/gpu.h"
+#include "core/gpu/shape.h"
 
 namespace zerorun {
 namespace {
@@ -48,7 +50,11 @@ ncclResult_t grouped(Body body) {
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(Communicator& control, NcclOptions options) : control_(control), options_(std::move(options)) {
-  if (size() > 1) group_ = std::make_shared<NcclGroup>(control, options_);
+  if (size() == 1) return;
+  group_ = std::make_shared<NcclGroup>(control, options_);
+  slabs_ = SlabMemory::of({.make = [this](int64_t least) { return make_slab(least); },
+                           .release = [group = group_](char* data) { group->free(data); },
+                           .settle = [group = group_] { group->settle_memory(); }});
 }
 
 NcclCommunicator::~NcclCommunicator() {
@@ -126,7 +132,29 @@ at::Tensor NcclCommunicator::allocate(int64_t bytes) {
   if (!group_ || bytes <= 0) return gpu_buffer(bytes);
   const auto asked = gather(control_, bytes);
   check_same_bytes(asked, options_.first_rank);
-  return gpu_buffer(group_->allocate(bytes), bytes, [group = group_](void* data) { group->free(data); });
+  auto buffer = slabs_->take(bytes);
+  const std::array<int64_t, 2> own{buffer.slab, buffer.offset};
+  ZR_CHECK(std::ranges::count(gather(control_, own), own) == size(), "ranks keep a buffer of {} bytes at different places: on rank {} slab {}, {}", bytes, rank(), own[0], own[1]);
+  return gpu_buffer(std::move(buffer.memory), bytes);
+}
+
+SlabMemory::Slab NcclCommunicator::make_slab(int64_t least_bytes) {
+  auto slab = group_->allocate(least_bytes);
+  try {
+    slab.bytes = std::ranges::min(gather(control_, slab.bytes));
+    group_->register_memory(slab.data, slab.bytes);
+  } catch (...) {
+    group_->free(slab.data);
+    throw;
+  }
+  return slab;
+}
+
+int64_t NcclCommunicator::slab_bytes() {
+  if (!group_) return gpu::Shape().slab_bytes;
+  const auto slab = group_->allocate(1);
+  group_->free(slab.data);
+  return std::ranges::min(gather(control_, slab.bytes));
 }
 
 void NcclCommunicator::tell(const Activity& activity) {

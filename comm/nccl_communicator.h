@@ -9,6 +9,7 @@
 #include <string>
 
 #include "comm/communicator.h"
+#include "comm/slab_memory.h"
 #include "core/gpu/handle.h"
 
 namespace zerorun {
@@ -43,14 +44,17 @@ class NcclCommunicator : public Communicator {
   Work reduce_scatter(Span full, Span slice, Span scratch, OnBlock on_block) override;
   Work all_reduce(Span full, Span scratch) override;
   void exchange(const void* mine, void* all, int64_t bytes) override { control_.exchange(mine, all, bytes); }
-  // Costs whole 2 MiB of the GPU; charged are `bytes`. Its end waits for the GPU.
+  // In slabs (slab_memory.h), whose pages are those of the GPU; charged are `bytes`. Its end waits for the GPU.
   at::Tensor allocate(int64_t bytes) override;
+  // The least that NCCL allocates here. Collective: of all ranks the least, since they cut their slabs alike.
+  int64_t slab_bytes();
   Readers readers() const override { return group_ ? Readers::gpus : Readers::owner; }
   void tell(const Activity& activity) override;
   // Gives what peers have joined a moment to end.
   void abandon() noexcept override;
 
  private:
+  SlabMemory::Slab make_slab(int64_t least_bytes);
   void sum_strictly(const std::string& what, Span full, Span slice, Span scratch, GpuStream stream);
 
   Communicator& control_;
@@ -58,6 +62,7 @@ class NcclCommunicator : public Communicator {
   const int exceptions_at_start_ = std::uncaught_exceptions();
   Activity activity_;
   std::shared_ptr<NcclGroup> group_;  // none where the rank is alone
+  std::shared_ptr<SlabMemory> slabs_;
 };
 
 }  // namespace zerorun

@@ -14,6 +14,7 @@
 #include "comm/nccl_communicator.h"
 #include "comm/nccl_rules.h"
 #include "comm/outstanding.h"
+#include "comm/slab_memory.h"
 
 namespace zerorun {
 
@@ -33,9 +34,12 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
   // One call, or several between ncclGroupStart and ncclGroupEnd. `what` is for messages.
   void call(std::string_view what, const Calls& body);
 
-  // Memory that NCCL has allocated, and knows as a window. REQUIRES the same sizes on all ranks.
-  void* allocate(int64_t bytes);
+  // Memory that NCCL has allocated, all of it, which may be more than was asked for; register_memory() makes it a window. REQUIRES the same sizes on all ranks.
+  SlabMemory::Slab allocate(int64_t least_bytes);
+  void register_memory(void* data, int64_t bytes);
   void free(void* data) noexcept;
+  // Kernels may still read what is given back, which a freed tensor of LibTorch's would outlast in the order of its stream: this waits.
+  void settle_memory() noexcept;
 
   void abandon() noexcept;
   // Of the communicator: nothing may be called any more but free().

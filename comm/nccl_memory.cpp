@@ -4,46 +4,50 @@
 
 #include "comm/nccl_group.h"
 #include "core/error.h"
+#include "core/gpu/mapped_bytes.h"
 
 namespace zerorun {
-namespace {
 
-constexpr int64_t kWindowBytes = NCCL_WIN_REQUIRED_ALIGNMENT;  // less than what NCCL allocates at a time
+static_assert(NCCL_WIN_REQUIRED_ALIGNMENT <= 4096, "where SlabMemory puts buffers");
 
-}  // namespace
-
-void* NcclGroup::allocate(int64_t bytes) {
+SlabMemory::Slab NcclGroup::allocate(int64_t least_bytes) {
   void* data = nullptr;
-  if (const auto result = ncclMemAlloc(&data, static_cast<size_t>(bytes)); result != ncclSuccess) {
-    fail(ErrorKind::out_of_memory, "{}", nccl_failure_message(name_, fmt::format("a buffer of {} bytes", bytes), ncclGetErrorString(result), ncclGetLastError(comm_)));
+  if (const auto result = ncclMemAlloc(&data, static_cast<size_t>(least_bytes)); result != ncclSuccess) {
+    fail(ErrorKind::out_of_memory, "{}",
+         nccl_failure_message(name_, fmt::format("a buffer of {} bytes", least_bytes), ncclGetErrorString(result), ncclGetLastError(comm_)));
   }
-  if (!options_.register_buffers) return data;
-  try {
-    // NCCL writes it when the registration is done, in a place that stays.
-    ncclWindow_t* const window = [&] {
-      const std::lock_guard lock(calls_);
-      return &windows_.emplace(data, nullptr).first->second;
-    }();
-    const auto whole = static_cast<size_t>((bytes + kWindowBytes - 1) / kWindowBytes * kWindowBytes);
-    call("the registration of a buffer", [&](ncclComm_t comm) { return ncclCommWindowRegister(comm, data, whole, window, NCCL_WIN_COLL_SYMMETRIC); });
-  } catch (...) {
-    free(data);
-    throw;
-  }
-  return data;
+  return {static_cast<char*>(data), gpu::mapped_bytes(data)};
 }
 
-// Kernels may still read it, which a freed tensor of LibTorch's would outlast in the order of its stream: this waits. Where a collective hangs that could not be
-// ended the memory is left to the end of the process.
+void NcclGroup::register_memory(void* data, int64_t bytes) {
+  if (!options_.register_buffers) return;
+  // NCCL writes it when the registration is done, in a place that stays.
+  ncclWindow_t* const window = [&] {
+    const std::lock_guard lock(calls_);
+    return &windows_.emplace(data, nullptr).first->second;
+  }();
+  call("the registration of a buffer", [&](ncclComm_t comm) { return ncclCommWindowRegister(comm, data, static_cast<size_t>(bytes), window, NCCL_WIN_COLL_SYMMETRIC); });
+}
+
+// Where a collective hangs that could not be ended the memory is left to the end of the process.
 void NcclGroup::free(void* data) noexcept {
   try {
     const c10::cuda::CUDAGuard guard(device_);
     if (is_stuck_) return;
-    static_cast<void>(cudaDeviceSynchronize());
     deregister(data);
     static_cast<void>(ncclMemFree(data));
   } catch (const std::exception&) {
     // What failed is known to who calls a collective.
+  }
+}
+
+void NcclGroup::settle_memory() noexcept {
+  if (is_stuck_) return;
+  try {
+    const c10::cuda::CUDAGuard guard(device_);
+    static_cast<void>(cudaDeviceSynchronize());
+  } catch (const std::exception&) {
+    // As above.
   }
 }
 

@@ -10,8 +10,18 @@
 #include "core/memory.h"
 
 namespace zerorun {
+namespace {
 
-SimulatedCommunicator::SimulatedCommunicator(int rank, int size, Readers readers) : rank_(rank), size_(size), readers_(readers) {
+SlabMemory::Source foretold_slabs(int64_t slab_bytes) {
+  return {.make = [slab_bytes](int64_t least) { return SlabMemory::Slab{nullptr, (least + slab_bytes - 1) / slab_bytes * slab_bytes}; },
+          .release = [](char*) {},
+          .settle = [] {}};
+}
+
+}  // namespace
+
+SimulatedCommunicator::SimulatedCommunicator(int rank, int size, Readers readers, int64_t slab_bytes)
+    : rank_(rank), size_(size), readers_(readers), slabs_(SlabMemory::of(foretold_slabs(slab_bytes))) {
   ZR_CHECK(rank >= 0 && rank < size, "rank {} of {} cannot be simulated; expected 0 <= rank < size", rank, size);
 }
 
@@ -38,8 +48,8 @@ void SimulatedCommunicator::exchange(const void* mine, void* all, int64_t bytes)
 at::Tensor SimulatedCommunicator::allocate(int64_t bytes) {
   switch (readers_) {
     case Readers::owner: return meta_buffer(bytes);
-    case Readers::gpus: return charged_meta_buffer(bytes, ScopeCharge::Memory::own_pages);
-    default: return charged_meta_buffer(bytes, ScopeCharge::Memory::none);
+    case Readers::gpus: return charged_meta_buffer(bytes, bytes > 0 ? slabs_->take(bytes).memory : nullptr);
+    default: return charged_meta_buffer(bytes);
   }
 }
 

@@ -1,14 +1,18 @@
 // Pretends to be rank r of N without peers, for the dry run on the meta device. Checks its arguments like the others,
 // moves nothing, is done at once; allocate() gives a meta tensor; exchange() answers that every rank has what I have.
 #pragma once
+#include <memory>
+
 #include "comm/communicator.h"
+#include "comm/slab_memory.h"
+#include "core/gpu/shape.h"
 
 namespace zerorun {
 
 class SimulatedCommunicator : public Communicator {
  public:
-  // REQUIRES 0 <= rank < size.
-  SimulatedCommunicator(int rank, int size, Readers readers = Readers::owner);
+  // REQUIRES 0 <= rank < size. `slab_bytes`: of what is registered between GPUs, memory comes so many bytes at a time.
+  SimulatedCommunicator(int rank, int size, Readers readers = Readers::owner, int64_t slab_bytes = gpu::Shape().slab_bytes);
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -23,6 +27,7 @@ class SimulatedCommunicator : public Communicator {
   int rank_;
   int size_;
   Readers readers_;
+  std::shared_ptr<SlabMemory> slabs_;  // between GPUs
 };
 
 }  // namespace zerorun

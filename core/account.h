@@ -42,7 +42,7 @@ class Account {
   void charge(Category category, int64_t bytes, Where where = Where::elsewhere);
   Side device() const { return device_; }
   Arena& arena(Side side) { return side == Side::gpu ? gpu_arena_ : host_arena_; }
-  // Whole pages for a buffer of so many bytes come (or, below 0, go) beside the GPU's arena.
+  // Whole pages for so many bytes come (or, below 0, go) beside the GPU's arena.
   void add_own_pages(int64_t bytes) { own_pages_.add(bytes < 0 ? -gpu_pages(-bytes) : gpu_pages(bytes)); }
   MemoryUsage usage() const;
   void reset_peaks();

@@ -121,14 +121,22 @@ ScopeCharge::ScopeCharge(int64_t bytes, Memory memory) : scope_(detail::current_
   scope_.account->retain();
   scope_.account->charge(scope_.category, bytes_);
   if (memory_ == Memory::shared) process_shared.add(bytes_);
-  if (memory_ == Memory::own_pages) scope_.account->add_own_pages(bytes_);
 }
 
 ScopeCharge::~ScopeCharge() {
   if (memory_ == Memory::shared) process_shared.add(-bytes_);
-  if (memory_ == Memory::own_pages) scope_.account->add_own_pages(-bytes_);
   scope_.account->charge(scope_.category, -bytes_);
   scope_.account->release();
+}
+
+PagesCharge::PagesCharge(int64_t bytes) : account_(detail::current_scope().account), bytes_(bytes) {
+  account_->retain();
+  account_->add_own_pages(bytes_);
+}
+
+PagesCharge::~PagesCharge() {
+  account_->add_own_pages(-bytes_);
+  account_->release();
 }
 
 MemoryScope::~MemoryScope() { current = enclosing_; }

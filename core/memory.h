@@ -36,7 +36,7 @@ struct MemoryUsage {
   int64_t total_now = 0;
   int64_t total_peak = 0;
   int64_t arena_overhead = 0;
-  int64_t gpu_reserved = 0;  // where the device is a GPU: whole pages, of the arena as far as it has reached and of buffers with pages of their own
+  int64_t gpu_reserved = 0;  // where the device is a GPU: whole pages, of the arena as far as it has reached and of what lies beside it (PagesCharge)
 
   int64_t now_of(Category category) const { return now[static_cast<int>(category)]; }
   int64_t peak_of(Category category) const { return peak[static_cast<int>(category)]; }
@@ -97,7 +97,7 @@ Side device_of_scope();
 // rank's part of memory that processes share, or, without memory, for one of the meta device that stands for such a tensor.
 class ScopeCharge {
  public:
-  enum class Memory { none, shared, own_pages };  // own_pages: on a GPU, beside the arena, in whole pages
+  enum class Memory { none, shared };
   ScopeCharge(int64_t bytes, Memory memory);
   ~ScopeCharge();
   ScopeCharge(const ScopeCharge&) = delete;
@@ -107,6 +107,20 @@ class ScopeCharge {
   MemoryScope::State scope_;
   int64_t bytes_;
   Memory memory_;
+};
+
+// Whole pages of a GPU, beside the arena, that the scope of the calling thread has reserved until this is destroyed: for memory of another allocator. Its buffers are
+// charged by themselves.
+class PagesCharge {
+ public:
+  explicit PagesCharge(int64_t bytes);
+  ~PagesCharge();
+  PagesCharge(const PagesCharge&) = delete;
+  PagesCharge& operator=(const PagesCharge&) = delete;
+
+ private:
+  detail::Account* account_;
+  int64_t bytes_;
 };
 
 // What this process holds of shared memory under charges of ScopeCharge: memory that is shared, and no anonymous memory of its own.

@@ -42,7 +42,9 @@ NcclOptions nccl_options(const Settings& settings, MpiSession& session) {
 std::shared_ptr<Communicator> connect_gpus(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks, bool shared, RankDevice& chosen) {
   const auto backend = settings.comm.backend;
   if (session.size() == 1 || backend == Settings::Backend::nccl || (backend == Settings::Backend::automatic && !shared)) {
-    return keep(std::make_unique<NcclCommunicator>(*ranks, nccl_options(settings, session)), ranks);
+    auto nccl = std::make_unique<NcclCommunicator>(*ranks, nccl_options(settings, session));
+    chosen.shape.slab_bytes = nccl->slab_bytes();
+    return keep(std::move(nccl), ranks);
   }
   chosen.notes.push_back(fmt::format("what ranks exchange goes through host memory, since {}", shared ? "they share a GPU" : "comm.backend is mpi"));
   const auto beside = std::make_shared<MemoryLedger>();  // the stage is the program's, and no run's
@@ -120,6 +122,8 @@ RankDevice start_device(const Settings& settings, MpiSession& session, const std
   if (!chosen.gpu) return chosen;
   stay_near(chosen.gpu->pci_bus);
   const auto started = gpu::start({.index = chosen.gpu->index, .deterministic = settings.run.determinism == Settings::Determinism::strict, .tf32 = settings.precision.tf32});
+  chosen.shape.multiprocessors = chosen.gpu->multiprocessors;
+  chosen.shape.deterministic = settings.run.determinism == Settings::Determinism::strict;
   chosen.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen.gpu->index));
   chosen.communicator = connect_gpus(settings, session, ranks, shares_gpus(all), chosen);
   chosen.gpu_baseline = {started.context, started.workspace, gpu::bytes_in_use() - started.context - started.workspace};

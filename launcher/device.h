@@ -21,10 +21,10 @@ struct RankDevice {
   std::shared_ptr<Communicator> communicator;  // of spans on the device
   std::vector<std::string> notes;              // for the user to see
   GpuBaseline gpu_baseline;
+  gpu::Shape shape;
 
   Baseline baseline() const;  // now
   Side side() const { return gpu ? Side::gpu : Side::host; }
-  int multiprocessors() const { return gpu ? gpu->multiprocessors : 0; }
   std::string name() const { return gpu ? gpu->name : "cpu"; }
 };
 

@@ -46,7 +46,7 @@ EngineOptions inference_options(const Settings& settings, int ranks) {
 Prediction predict_evaluation(const Settings& settings, const Model& model, const Optimizer& none, const Communicator& communicator, int threads, const RankDevice& device) {
   DryRunOptions options;
   options.device = device.side();
-  options.gpu = {device.multiprocessors(), settings.run.determinism == Settings::Determinism::strict};
+  options.gpu = device.shape;
   options.ranks = communicator.size();
   options.threads = threads;
   options.readers = communicator.readers();

@@ -66,7 +66,8 @@ Prediction predict(const Settings& settings, const Model& model, const RunShape&
   options.threads = shape.threads;
   options.readers = shape.readers;
   options.device = shape.device;
-  options.gpu = {shape.multiprocessors, settings.run.determinism == Settings::Determinism::strict};
+  options.gpu = shape.gpu;
+  options.gpu.deterministic = settings.run.determinism == Settings::Determinism::strict;
   options.engine = engine_options(settings, ranks);
   options.workload = {.micro_batch_size = training.micro_batch_size,
                       .seq_len = training.seq_len,

@@ -25,7 +25,7 @@ struct RunShape {
   int ranks = 1, threads = 1;
   Readers readers = Readers::owner;
   Side device = Side::host;
-  int multiprocessors = gpu::Shape().multiprocessors;  // of the GPU
+  gpu::Shape gpu = {};
 };
 Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows);
 

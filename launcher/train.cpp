@@ -139,7 +139,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
   const auto predict_with = [&](const Settings& other) {
-    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side(), device.multiprocessors()}, data.validation_windows());
+    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side(), device.shape}, data.validation_windows());
   };
   const auto prediction = predict_with(settings);
   Report report{.version = version(),

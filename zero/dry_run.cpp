@@ -45,7 +45,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   const auto& workload = options.workload;
   const gpu::Foretell foretell(options.gpu);
   MemoryLedger ledger(options.device);
-  SimulatedCommunicator simulated(options.rank, options.ranks, options.readers);
+  SimulatedCommunicator simulated(options.rank, options.ranks, options.readers, options.gpu.slab_bytes);
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;

@@ -6,6 +6,7 @@
 
 #include "core/gpu/cuda_check.h"
 #include "core/gpu/gpu.h"
+#include "core/gpu/mapped_bytes.h"
 
 namespace zerorun::gpu {
 namespace {
@@ -27,6 +28,7 @@ struct Driver {
   decltype(cuMemRelease)* release = of_driver<decltype(cuMemRelease)>("cuMemRelease", 10020);
   decltype(cuMemMap)* map = of_driver<decltype(cuMemMap)>("cuMemMap", 10020);
   decltype(cuMemUnmap)* unmap = of_driver<decltype(cuMemUnmap)>("cuMemUnmap", 10020);
+  decltype(cuMemGetAddressRange)* range = of_driver<decltype(cuMemGetAddressRange)>("cuMemGetAddressRange", 3020);
   decltype(cuMemSetAccess)* set_access = of_driver<decltype(cuMemSetAccess)>("cuMemSetAccess", 10020);
 };
 
@@ -85,6 +87,14 @@ class GpuStretch final : public detail::AddressStretch {
 };
 
 }  // namespace
+
+int64_t mapped_bytes(const void* data) {
+  CUdeviceptr begin{};
+  size_t bytes = 0;
+  const auto address = reinterpret_cast<CUdeviceptr>(data);
+  ZR_CHECK(driver().range(&begin, &bytes, address) == CUDA_SUCCESS && begin == address, "no allocation of the GPU begins at {}", data);
+  return static_cast<int64_t>(bytes);
+}
 
 std::unique_ptr<detail::AddressStretch> make_stretch() { return std::make_unique<GpuStretch>(); }
 

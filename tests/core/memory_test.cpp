@@ -278,8 +278,8 @@ TEST(MemoryOfAGpu, AllThatIsForetoldLiesInItsArenaWithoutHeaders) {
   EXPECT_EQ(ledger.usage().now_of(Category::host), 700);
   EXPECT_EQ(ledger.usage().total_now, 514);
   EXPECT_EQ(ledger.usage().gpu_reserved, int64_t{2} << 20) << "one page";
-  const ScopeCharge charge((int64_t{2} << 20) + 1, ScopeCharge::Memory::own_pages);
-  EXPECT_EQ(ledger.usage().gpu_reserved, int64_t{6} << 20) << "and two for a buffer with pages of its own";
+  const PagesCharge charge((int64_t{2} << 20) + 1);
+  EXPECT_EQ(ledger.usage().gpu_reserved, int64_t{6} << 20) << "and two beside the arena";
 }
 
 }  // namespace

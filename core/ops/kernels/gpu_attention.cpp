@@ -70,8 +70,8 @@ void foretell_flash_backward(const Heads& heads) {
   constexpr int64_t kRows = 128;
   const int64_t samples = heads.query.size(0), count = heads.query.size(1), rows = round_up(heads.query.size(2), kRows), width = heads.query.size(3);
   const auto floats = heads.query.options().dtype(at::kFloat);
-  const auto [multiprocessors, deterministic] = gpu::foretold();
-  const int64_t parts = deterministic ? blocks_of(multiprocessors, samples * count) : 1;  // of the query's gradient, added in order
+  const auto gpu = gpu::foretold();
+  const int64_t parts = gpu.deterministic ? blocks_of(gpu.multiprocessors, samples * count) : 1;  // of the query's gradient, added in order
   const auto no_draws = at::empty({2}, heads.query.options().dtype(at::kLong));
   const auto dq = empty_rows(heads.query), dk = empty_rows(heads.key), dv = empty_rows(heads.value);
   const auto sums = at::empty({samples, count, rows}, floats), dq_sums = at::empty({parts, samples, rows, count, padded_width(width)}, floats);
