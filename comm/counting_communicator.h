@@ -23,9 +23,15 @@ struct Traffic {
   Line control;  // exchange
 
   Traffic& operator+=(const Traffic& other);
+  Traffic operator+(const Traffic& other) const { return Traffic(*this) += other; }
   // The traffic of a step becomes that of a run. Throws Error(configuration) where it does not fit 64 bits.
   Traffic operator*(int64_t times) const;
   bool operator==(const Traffic&) const = default;
+
+  // All that has to be moved: where all ranks read the parameters in place, what is gathered has not.
+  int64_t bytes_moved(Readers readers) const {
+    return (readers == Readers::all ? 0 : all_gather.bytes_sent) + reduce_scatter.bytes_sent + all_reduce.bytes_sent + control.bytes_sent;
+  }
 
   // visit(name, line) for every line, in the order above.
   template <typename Visit>

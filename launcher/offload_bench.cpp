@@ -154,7 +154,7 @@ OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, in
   OffloadRow row{.trains = trial.trains, .mode = mode, .memory = {}, .amounts = {}, .busy = {}, .predicted = {}, .not_run = ""};
   const auto prediction = predict(trial);
   row.memory = predicted_memory(prediction, trial.model, {Baseline{process_anonymous_bytes(), {}}}).front();
-  row.amounts = sum_of(amounts_of(prediction.step));
+  row.amounts = sum_of(amounts_of(prediction.step, {}));
   row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks()));
   row.not_run = lack_of_memory(row.memory, local_ranks);
   const auto lacking = gather(trial.communicator, row.not_run.empty() ? 0 : 1);

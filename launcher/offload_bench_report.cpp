@@ -52,7 +52,7 @@ std::string resources_of(const OffloadRow& row, const OffloadBench& bench) {
     const double busy = row.busy[resource];
     text += fmt::format("  {:<26} {:>22} {:>10} {:>18} {:>18}\n", name_of(resource), fmt::format("{:.2f} {}", row.amounts[resource] / unit.size, unit.amount),
                         busy > 0 ? fmt::format("{:.3f}", busy) : "-", rate(busy > 0 ? std::optional(row.amounts[resource] / busy) : std::nullopt),
-                        rate(rate_of(resource, bench.rates, bench.computation)));
+                        rate(rate_of(resource, 0, bench.rates, bench.computation)));
   }
   return text;
 }
@@ -62,7 +62,7 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
   Json resources = Json::object();
   for (const auto resource : kResources) {
     const double busy = row.busy[resource], amount = row.amounts[resource];
-    const auto rate = rate_of(resource, bench.rates, bench.computation);
+    const auto rate = rate_of(resource, 0, bench.rates, bench.computation);
     resources[key_of(resource)] = {{"amount", static_cast<int64_t>(amount)},
                                    {"seconds", ran ? Json(busy) : Json(nullptr)},
                                    {"achieved", ran && busy > 0 ? Json(amount / busy) : Json(nullptr)},

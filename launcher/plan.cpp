@@ -23,12 +23,13 @@ void plan(const CommandLine& line, std::ostream& out) {
   Baseline baseline{process_anonymous_bytes(), {}};
   if (device == Side::gpu) baseline.gpu.emplace();  // what a machine's libraries take of its GPU is known there
   const auto readers = device == Side::gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
-  const auto predict_with = [&](const Settings& other) { return predict(other, model, {line.ranks, threads, readers, device}, windows); };
+  const RunShape shape{.ranks = line.ranks, .threads = threads, .hosts = line.hosts, .readers = readers, .device = device};
+  const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, windows); };
   const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, std::vector<Baseline>(line.ranks, baseline));
-  const auto time = predicted_time(settings, prediction);
+  const auto time = predicted_time(settings, prediction, shape);
   if (line.json) {
-    out << plan_json(memory, predicted_communication(prediction), amounts_of(prediction.step), time) << '\n';
+    out << plan_json(memory, predicted_communication(prediction), amounts_of(prediction.step, {line.ranks, line.hosts}), time) << '\n';
   } else {
     out << fmt::format("{} parameters in {} units, stage {}, {} rank{} on {} host{}\n\n", model.parameter_count(), model.unit_count(),
                        settings.zero_optimization.stage, line.ranks, line.ranks == 1 ? "" : "s", line.hosts, line.hosts == 1 ? "" : "s")

@@ -115,14 +115,21 @@ PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, con
   return [predict_with, &model, baseline](const Settings& settings) { return peak_that_must_fit(predicted_memory(predict_with(settings), model, {baseline}).front()); };
 }
 
-Computation computation_of(const Settings& settings, const EngineOptions& options) {
-  return {name_of(settings.precision.param_dtype), make_optimizer(settings.optimizer)->state_count(), options.offload.overlaps()};
+// Ranks that share memory send in the time of who computes.
+Computation computation_of(const Settings& settings, const EngineOptions& options, const RunShape& shape) {
+  return {.dtype = name_of(settings.precision.param_dtype),
+          .optimizer_states = make_optimizer(settings.optimizer)->state_count(),
+          .overlaps = options.offload.overlaps(),
+          .gathers_ahead = options.prefetch > 0 && shape.readers != Readers::all,
+          .device = shape.device,
+          .threads = shape.threads,
+          .at = {shape.ranks, shape.hosts}};
 }
 
-std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction) {
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape) {
   const auto rates = read_rates(rates_path());
   if (!rates) return std::nullopt;
-  return step_time(prediction.step, *rates, computation_of(settings, engine_options(settings, prediction.ranks)));
+  return step_time(prediction.step, *rates, computation_of(settings, engine_options(settings, prediction.ranks), shape));
 }
 
 Communication predicted_communication(const Prediction& prediction) {

@@ -22,7 +22,8 @@ inline constexpr int64_t kLibraryFirstUse = int64_t{8} << 20;
 // Of one rank; every rank's is the same, since slices and batches are equal. `readers`: as the communicator says.
 // `validation_windows` is 0 without a split.
 struct RunShape {
-  int ranks = 1, threads = 1;
+  int ranks = 1, threads = 1, hosts = 1;
+  int ranks_of_host() const { return (ranks + hosts - 1) / hosts; }
   Readers readers = Readers::owner;
   Side device = Side::host;
   gpu::Shape gpu = {};
@@ -42,9 +43,9 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
 int64_t peak_that_must_fit(const RankMemory& memory);
 // For advice to the rank of `memory`: what its process takes, the export included, where predict_with(settings) is the prediction.
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
-Computation computation_of(const Settings& settings, const EngineOptions& options);
+Computation computation_of(const Settings& settings, const EngineOptions& options, const RunShape& shape = {.threads = 0});
 // From the rates that `zerorun bench rates` left (rates_path()); none without them, or where the disk was not measured that the step needs. Throws as read_rates.
-std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction);
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape);
 Communication predicted_communication(const Prediction& prediction);
 
 // Where the export at the end takes more than the steps do: a line that says so, ended. Else "".

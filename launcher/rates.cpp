@@ -150,6 +150,7 @@ Rates measure_rates(const RatesOptions& options, std::string* note) {
   rates.host_to_device = rate_of_copy(half, other);
   rates.device_to_host = rate_of_copy(other, half);
   rates.memory_copy = 2 * std::max(rates.host_to_device, rates.device_to_host);
+  rates.links = std::max(rates.host_to_device, rates.device_to_host);  // what ranks of a host read of each other's memory
   rates.memory_triad = rate_of_triad(memory);
   rates.adamw = rate_of_adamw(memory);
   for (const auto& [name, dtype] : {std::pair("fp32", at::kFloat), std::pair("bf16", at::kBFloat16), std::pair("fp16", at::kHalf)}) {

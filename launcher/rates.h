@@ -29,7 +29,10 @@ struct Rates {
   std::optional<double> disk_read, disk_write;
   std::optional<double> disk_both;  // read and written at the same time, both counted
   std::map<std::string, double> multiply;  // floating-point operations a second in a product of large matrices, by dtype
-  double adamw = 0;                        // parameters a second in fp32
+  double adamw = 0;                        // parameters a second in fp32, on the device
+  std::optional<double> host_adamw;        // the same on the host, all its cores; none: the device is the host
+  std::optional<double> links;             // bytes a second that a rank sends to others of its host; none: as host_to_device
+  std::optional<double> network;           // bytes a second that a host sends to others, all its ranks together
 
   bool operator==(const Rates&) const = default;
 };

@@ -52,9 +52,11 @@ std::string rates_json(const Rates& rates) {
                        {"device_to_host", rates.device_to_host},
                        {"disk_read", number_or_null(rates.disk_read)},
                        {"disk_write", number_or_null(rates.disk_write)},
-                       {"disk_both", number_or_null(rates.disk_both)}}},
+                       {"disk_both", number_or_null(rates.disk_both)},
+                       {"links", number_or_null(rates.links)},
+                       {"network", number_or_null(rates.network)}}},
                      {"flops_per_second", rates.multiply},
-                     {"parameters_per_second", {{"adamw", rates.adamw}}}};
+                     {"parameters_per_second", {{"adamw", rates.adamw}, {"host_adamw", number_or_null(rates.host_adamw)}}}};
   return json.dump(2) + "\n";
 }
 
@@ -76,6 +78,9 @@ std::optional<Rates> read_rates(const std::string& path) {
     rates.disk_read = optional_number(bytes.at("disk_read"));
     rates.disk_write = optional_number(bytes.at("disk_write"));
     rates.disk_both = optional_number(bytes.at("disk_both"));
+    rates.links = optional_number(bytes.value("links", Json()));
+    rates.network = optional_number(bytes.value("network", Json()));
+    rates.host_adamw = optional_number(json.at("parameters_per_second").value("host_adamw", Json()));
     json.at("flops_per_second").get_to(rates.multiply);
     json.at("parameters_per_second").at("adamw").get_to(rates.adamw);
     return rates;

@@ -7,7 +7,12 @@
 namespace zerorun {
 namespace {
 
-ByResource amounts_of(const PhaseWork& phase) {
+void add_sent(ByResource& amounts, int64_t bytes, const RanksAt& at) {
+  if (at.of_host() > 1) amounts[Resource::links] = static_cast<double>(bytes);
+  if (at.hosts > 1) amounts[Resource::network] = static_cast<double>(bytes);
+}
+
+ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
   ByResource amounts;
   amounts[Resource::compute] = static_cast<double>(phase.flops);
   amounts[Resource::to_device] = static_cast<double>(phase.moves.up);
@@ -15,34 +20,36 @@ ByResource amounts_of(const PhaseWork& phase) {
   amounts[Resource::disk_read] = static_cast<double>(phase.moves.disk_read);
   amounts[Resource::disk_write] = static_cast<double>(phase.moves.disk_written);
   amounts[Resource::update] = static_cast<double>(phase.updated);
+  add_sent(amounts, phase.sent, at);
   return amounts;
 }
 
 double largest(const ByResource& seconds) { return *std::ranges::max_element(seconds.values); }
 
 // As many bytes as are moved both ways go at the rate of both, the rest of the longer side at its own.
-void share_disk(ByResource& seconds, const ByResource& amounts, const Rates& rates) {
+void share_disk(ByResource& seconds, const ByResource& amounts, double rate_of_both) {
   const double read = amounts[Resource::disk_read], written = amounts[Resource::disk_write], both = std::min(read, written);
   const auto longer = read > written ? Resource::disk_read : Resource::disk_write;
-  const double rate = read > written ? *rates.disk_read : *rates.disk_write;
-  if (both > 0) seconds[longer] = std::max(seconds[longer], 2 * both / *rates.disk_both + (amounts[longer] - both) / rate);
+  if (both > 0) seconds[longer] = std::max(seconds[longer], 2 * both / rate_of_both + seconds[longer] * (1 - both / amounts[longer]));
 }
 
 }  // namespace
 
 const char* name_of(Resource resource) {
-  constexpr std::array kNames{"matrix products", "to the device", "to the host", "disk, read", "disk, written", "updates"};
+  constexpr std::array kNames{"matrix products", "to the device", "to the host", "disk, read", "disk, written", "updates",
+                              "between ranks of a host", "between hosts"};
   return kNames[static_cast<size_t>(resource)];
 }
 
 const char* key_of(Resource resource) {
-  constexpr std::array kKeys{"compute", "to_device", "to_host", "disk_read", "disk_write", "update"};
+  constexpr std::array kKeys{"compute", "to_device", "to_host", "disk_read", "disk_write", "update", "links", "network"};
   return kKeys[static_cast<size_t>(resource)];
 }
 
-ByPhase amounts_of(const StepWork& work) {
-  ByPhase amounts{amounts_of(work.forward), amounts_of(work.backward), {}};
+ByPhase amounts_of(const StepWork& work, const RanksAt& at) {
+  ByPhase amounts{amounts_of(work.forward, at), amounts_of(work.backward, at), {}};
   amounts.back()[Resource::update] = static_cast<double>(work.updated);
+  add_sent(amounts.back(), work.published, at);
   return amounts;
 }
 
@@ -54,16 +61,26 @@ ByResource sum_of(const ByPhase& phases) {
   return sum;
 }
 
-std::optional<double> rate_of(Resource resource, const Rates& rates, const Computation& computation) {
+std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rates, const Computation& computation) {
+  const bool on_host = computation.device == Side::host;
+  const int neighbours = computation.at.of_host();
+  const double cores = on_host && computation.threads > 0 ? std::min(1.0, static_cast<double>(computation.threads) / rates.threads) : 1;
+  const auto shared = [&](const std::optional<double>& rate) { return rate ? std::optional(*rate / neighbours) : std::nullopt; };
+  const auto own = [&](double rate) { return on_host ? shared(rate) : std::optional(rate); };
   const auto bytes_of_update = [](int states) { return 12.0 + 8.0 * states; };  // parameter and states read and written, gradient read
   switch (resource) {
     case Resource::compute:
-      return rates.multiply.contains(computation.dtype) ? std::optional(rates.multiply.at(computation.dtype)) : std::nullopt;
-    case Resource::to_device: return rates.host_to_device;
-    case Resource::to_host: return rates.device_to_host;
-    case Resource::disk_read: return rates.disk_read;
-    case Resource::disk_write: return rates.disk_write;
-    case Resource::update: return rates.adamw * bytes_of_update(2) / bytes_of_update(computation.optimizer_states);
+      return rates.multiply.contains(computation.dtype) ? std::optional(rates.multiply.at(computation.dtype) * cores) : std::nullopt;
+    case Resource::to_device: return own(rates.host_to_device);
+    case Resource::to_host: return own(rates.device_to_host);
+    case Resource::disk_read: return shared(rates.disk_read);
+    case Resource::disk_write: return shared(rates.disk_write);
+    case Resource::update: {
+      const double adamw = on_host ? rates.adamw * cores : phase + 1 < kPhaseCount ? rates.host_adamw.value_or(rates.adamw) / neighbours : rates.adamw;
+      return adamw * bytes_of_update(2) / bytes_of_update(computation.optimizer_states);
+    }
+    case Resource::links: return own(rates.links.value_or(rates.host_to_device));
+    case Resource::network: return rates.network;
   }
   return std::nullopt;
 }
@@ -73,10 +90,13 @@ Resource largest_of(const ByResource& seconds) {
 }
 
 double StepTime::of_phase(size_t phase) const {
-  const auto& parts = seconds[phase];
-  if (overlaps) return largest(parts);
+  auto parts = seconds[phase];
+  const double sent = std::max(parts[Resource::links], parts[Resource::network]);
+  if (!gathers_ahead) parts[Resource::links] = parts[Resource::network] = 0;
+  const double waited = gathers_ahead ? 0 : sent;
+  if (overlaps) return largest(parts) + waited;
   const double moves = parts[Resource::to_device] + parts[Resource::to_host] + parts[Resource::update];
-  return parts[Resource::compute] + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]});
+  return std::max(parts[Resource::compute], gathers_ahead ? sent : 0) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited;
 }
 
 double StepTime::total() const {
@@ -91,17 +111,17 @@ Resource StepTime::bounded_by() const {
 }
 
 std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {
-  const auto amounts = amounts_of(work);
-  StepTime time{{}, computation.overlaps};
+  const auto amounts = amounts_of(work, computation.at);
+  StepTime time{{}, computation.overlaps, computation.gathers_ahead};
   for (size_t p = 0; p < kPhaseCount; ++p) {
     auto& phase = time.seconds[p];
     for (const auto resource : kResources) {
       if (amounts[p][resource] == 0) continue;
-      const auto rate = rate_of(resource, rates, computation);
+      const auto rate = rate_of(resource, p, rates, computation);
       if (!rate) return std::nullopt;
       phase[resource] = amounts[p][resource] / *rate;
     }
-    if (computation.overlaps && rates.disk_both) share_disk(phase, amounts[p], rates);
+    if (computation.overlaps && rates.disk_both) share_disk(phase, amounts[p], *rates.disk_both / computation.at.of_host());
   }
   return time;
 }

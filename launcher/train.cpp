@@ -138,9 +138,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const CorpusBatches data = open_data(settings);
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
-  const auto predict_with = [&](const Settings& other) {
-    return predict(other, model, {session.size(), threads, device.communicator->readers(), device.side(), device.shape}, data.validation_windows());
-  };
+  const RunShape shape{session.size(), threads, session.size() / session.local_size(), device.communicator->readers(), device.side(), device.shape};
+  const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, data.validation_windows()); };
   const auto prediction = predict_with(settings);
   Report report{.version = version(),
                 .world_size = session.size(),
@@ -153,7 +152,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
                 .steps = {}};
   std::string no_time;
   try {
-    if (speaks) report.steps.predicted = predicted_time(settings, prediction);
+    if (speaks) report.steps.predicted = predicted_time(settings, prediction, shape);
   } catch (const Error& error) {
     no_time = fmt::format("no time is predicted: {}", error.what());
   }

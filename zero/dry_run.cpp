@@ -30,6 +30,12 @@ class ShapesOfBatches final : public BatchSource {
   int64_t seq_len_;
 };
 
+// What a rank has sent and done of a step up to some moment of it.
+struct Done {
+  Traffic traffic;
+  StepWork work;
+};
+
 // Runs body() with another number of compute threads.
 template <typename Body>
 void with_threads(int threads, Body&& body) {
@@ -49,6 +55,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;
+  engine_options.sent = [&] { return communicator.traffic().bytes_moved(options.readers); };
   Engine engine(model, communicator, optimizer, ledger, engine_options);
   const ShapesOfBatches source(workload.seq_len);
 
@@ -64,11 +71,24 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
     const auto batches = micro_batches(source, 0, options.engine.micro_batches, workload.micro_batch_size, options.rank, options.ranks);
     engine.train_step(batches, 0);
   };
+  // Between the first micro-batch of a step and the last all are alike: of the first step one of them is computed, and then none.
+  const int64_t last = options.engine.micro_batches - 1;
+  Done before, alike;
+  int64_t between = 1;
+  engine.choose_micro_batches([&](int64_t m) {
+    if (m == 1) before = {communicator.traffic(), engine.last_step()};
+    if (m == 2 && between == 1) alike = {communicator.traffic() + before.traffic * -1, difference(engine.last_step(), before.work)};
+    return m == 0 || m == last || m <= between;
+  });
+  Traffic of_step;
   if (workload.steps > 0) {
-    prediction.traffic += traffic_of([&] {
+    of_step = traffic_of([&] {
       train_step();
       engine.flush();  // every step's updates are published once, whenever that is
-    }) * workload.steps;
+    });
+    of_step += alike.traffic * std::max<int64_t>(last - 2, 0);
+    prediction.traffic += of_step * workload.steps;
+    prediction.step = engine.last_step();
   }
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *
@@ -81,8 +101,13 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   prediction.peak_to_the_end = to_the_end.total_peak + to_the_end.arena_overhead;
   prediction.gpu_reserved_to_the_end = to_the_end.gpu_reserved;
   prediction.host_to_the_end = to_the_end.peak_of(Category::host);
-  for (int again = 0; workload.steps > 0 && again < 2; ++again) train_step();  // of which nothing else is counted; an update may be part of the next step
-  prediction.step = engine.last_step();
+  if (workload.steps > 0 && options.engine.offload.any()) {  // an update may be part of the step after its own: they are alike from the third on
+    between = 0;
+    for (int again = 0; again < 2; ++again) train_step();
+    prediction.step = engine.last_step();
+  }
+  if (workload.steps == 0) prediction.step = engine.last_step();
+  if (last > 1) prediction.step = sum(prediction.step, alike.work, last - 1 - between);
   return prediction;
 }
 

@@ -37,6 +37,10 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   stage_.restart();
   for (const auto& batch : micro_batches) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
+    if (computes_ && !computes_(std::ssize(losses))) {
+      losses.push_back(losses.back().clone());
+      continue;
+    }
     StepContext context{{}, {}, Mode::train, per_token * scale, {options_.seed, steps_, batch.first_sample}};
     stage_.place(batch.tokens, batch.targets, /*ordered=*/true, context);
     losses.push_back(run_passes(context, place));
@@ -70,6 +74,7 @@ at::Tensor Engine::run_passes(const StepContext& context, MicroBatchPlace place)
   at::Tensor loss;
   for (int v = 0; const auto& visit : training_.schedule.visits) {
     auto& work = visit.backward ? work_.backward : work_.forward;
+    const SentScope sent(options_.sent, work.sent);
     count_moves(&work);
     prepare(training_, v++, place);
     const FlopScope flops(work.flops);
@@ -177,6 +182,7 @@ void Engine::update(ParamGroup& group, PhaseWork& beside) {
 
 void Engine::update() {
   tell("update");
+  const SentScope sent(options_.sent, work_.published);
   count_moves(&work_.forward);  // what is asked for here runs beside the next forward
   std::vector<Work> publishing;
   for (auto& group : groups_) {
@@ -184,39 +190,6 @@ void Engine::update() {
     publishing.push_back(group->publish());
   }
   for (auto& work : publishing) work.wait();
-}
-
-// Forward and nothing else: of what flows, what the last unit returns.
-Carry Engine::run_forward(const StepContext& context) {
-  Carry flow;
-  work_ = {};
-  count_moves(&work_.forward);
-  const FlopScope flops(work_.forward.flops);
-  for (int v = 0; const auto& visit : evaluation_.schedule.visits) {
-    prepare(evaluation_, v++, {});
-    const auto span = trace("evaluation of ", model_.unit(visit.unit).name());
-    const MemoryScope scope(ledger_, Category::activations);
-    flow = forward(visit.unit, context, std::move(flow), /*graph=*/false);
-    finish(visit, {});
-  }
-  count_moves(nullptr);
-  return flow;
-}
-
-LossSum Engine::evaluate(const Batch& batch) {
-  StepContext context{.mode = Mode::evaluate};
-  stage_.restart();
-  stage_.place(batch.tokens, batch.targets, /*ordered=*/false, context);
-  const Carry flow = run_forward(context);
-  return {sum_over_ranks(communicator_, {value_of(flow[0]), 0}).loss, total_targets(communicator_, {&batch, 1})};
-}
-
-at::Tensor Engine::infer(const at::Tensor& tokens, KeyValueCache& cache) {
-  const Mode mode = cache.begin_pass(tokens.size(0), tokens.size(1));
-  StepContext context{.mode = mode, .cache = &cache};
-  stage_.restart();
-  stage_.place(tokens, {}, /*ordered=*/false, context);
-  return to_host(run_forward(context)[0]);
 }
 
 std::vector<at::Tensor> Engine::weights_of(int unit) const {

@@ -57,6 +57,7 @@ struct EngineOptions {
   const ParameterSource* initial = nullptr;  // of the parameters, read in the constructor; null: from the seed. Nothing is read on meta
   OffloadOptions offload = {};  // what sleeps outside of the device
   Trace* trace = nullptr;       // gets what is computed and what moves; it outlives the engine
+  SentBytes sent = {};          // for StepWork; without it nothing is counted there
   bool inference = false;  // evaluate and infer only: no gradients, no states, no masters, no slots or scratch for them
 };
 
@@ -105,6 +106,9 @@ class Engine {
   // during the call. Gradients are those of the last step, summed over ranks, before clipping.
   using Visitor = std::function<void(const Parameter&, const at::Tensor&)>;
   void for_each_parameter(const Visitor& visit, ParamGroup::Content content = ParamGroup::Content::parameters);
+
+  // For a dry run: computes(m) is asked where micro-batch m of a step begins; where not, only a loss like the last one is kept. REQUIRES that the first and the last are computed.
+  void choose_micro_batches(std::function<bool(int64_t)> computes) { computes_ = std::move(computes); }
 
   // Elements that hold no parameter, in whole groups.
   int64_t padding() const;
@@ -177,6 +181,7 @@ class Engine {
   int64_t told_step_ = 0;      // under way
   int64_t updates_ = 0;        // of them, not skipped
   UpdateArguments update_;     // of the step under way
+  std::function<bool(int64_t)> computes_;  // all, where it is null
   std::unique_ptr<SleepingState> sleeping_;  // the last, so that nothing moves any more when the rest goes; null where nothing sleeps
 };
 

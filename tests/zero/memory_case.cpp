@@ -95,10 +95,13 @@ MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimize
   const auto& workload = options.workload;
   MeasuredRun measured;
   const auto run = c.on_one_host ? test::run_ranks_on_host : run_ranks;
-  run(c.ranks, [&](Communicator& inner) {
+  run(c.ranks, [&](Communicator& ranks) {
     set_compute_threads(c.threads);
+    CountingCommunicator inner(ranks);
     MemoryLedger ledger;
-    Engine engine(model, inner, optimizer, ledger, options.engine);
+    auto engine_options = options.engine;
+    engine_options.sent = [&] { return inner.traffic().bytes_moved(options.readers); };
+    Engine engine(model, inner, optimizer, ledger, engine_options);
     const CountedBatches batches(config_of(c).vocab_size, workload.seq_len, workload.micro_batch_size * c.ranks);
     std::vector<at::Tensor> leak;
     for (int64_t step = 0; step < workload.steps; ++step) {
@@ -108,7 +111,7 @@ MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimize
     }
     const StepWork step = engine.last_step();
     evaluate_split(engine, inner, batches, workload.micro_batch_size, 0, ledger);
-    if (inner.rank() == rank) measured = {ledger.usage(), step};
+    if (inner.rank() == rank) measured = {ledger.usage(), step, inner.traffic()};
   });
   return measured;
 }
@@ -119,8 +122,13 @@ void expect_exact_prediction(const Case& c) {
   auto options = options_of(c);
   options.rank = c.ranks - 1;
   const auto predicted = dry_run(model, *optimizer, options);
-  const auto [measured, step] = measure(c, model, *optimizer, options.rank);
+  const auto [measured, step, traffic] = measure(c, model, *optimizer, options.rank);
   EXPECT_EQ(predicted.step, step);
+  for (const auto line : {&Traffic::all_gather, &Traffic::reduce_scatter, &Traffic::all_reduce, &Traffic::control}) {
+    EXPECT_EQ((predicted.traffic.*line).bytes_sent, (traffic.*line).bytes_sent);
+    if (line == &Traffic::control) continue;  // in its calls the start of an engine is too
+    EXPECT_EQ((predicted.traffic.*line).calls, (traffic.*line).calls);
+  }
   for (int category = 0; category < kCategoryCount; ++category) {
     EXPECT_EQ(predicted.memory.peak[category], measured.peak[category]) << name_of(static_cast<Category>(category));
   }

@@ -33,6 +33,7 @@ DryRunOptions options_of(const Case& c);
 struct MeasuredRun {
   MemoryUsage memory;
   StepWork step;  // the last
+  Traffic traffic;
 };
 MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimizer, int rank, int64_t leaked_bytes = 0);
 

@@ -22,7 +22,7 @@ void add_precisions(std::vector<Case>& cases, Case c) {
         c.llama = llama;
         c.recompute = recompute;
         c.precision = precision;
-        c.micro_batches = llama == recompute ? 3 : 1;
+        c.micro_batches = llama == recompute ? 5 : 1;
         c.strict = llama;
         cases.push_back(c);
       }
@@ -39,7 +39,7 @@ std::vector<Case> all_cases() {
           for (const bool tied : {true, false}) cases.push_back({shape, stage, ranks, threads, tied});
         }
         for (const int threads : {1, 2}) cases.push_back({shape, stage, ranks, threads, threads == 1, 1, false, /*llama=*/true});
-        for (const bool strict : {true, false}) cases.push_back({shape, stage, ranks, 1, shape % 2 == 0, 3, strict});
+        for (const bool strict : {true, false}) cases.push_back({shape, stage, ranks, 1, shape % 2 == 0, 6, strict});  // more than a dry run computes
         add_precisions(cases, {shape, stage, ranks, 1 + shape % 2, ranks == 2});
       }
     }

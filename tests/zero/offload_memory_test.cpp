@@ -22,7 +22,7 @@ std::vector<Case> offloaded_cases() {
             if ((parameters && stage < 3) || (!parameters && !optimizer)) continue;
             const int n = static_cast<int>(cases.size());
             const SleepingPlace place{n % 3 ? Device::host : Device::disk, n % 3 ? "" : folder, overlaps};
-            Case c{n % 2, stage, ranks, 1 + n % 2, n % 4 == 0, n % 5 ? 1 : 3, n % 2 == 0, n % 3 == 1};
+            Case c{n % 2, stage, ranks, 1 + n % 2, n % 4 == 0, n % 5 ? 1 : 5, n % 2 == 0, n % 3 == 1};
             if (n % 4 < 2) c.precision = {at::kBFloat16, n % 4 == 0 ? at::kFloat : at::kBFloat16};
             c.recompute = n % 2 == 0;
             c.on_one_host = n % 5 == 2;

@@ -1,0 +1,42 @@
+#include "zero/step_work.h"
+
+#include "core/error.h"
+
+namespace zerorun {
+namespace {
+
+// Calls visit(a, b) for every amount of both.
+template <typename Visit>
+void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
+  for (const auto phase : {&StepWork::forward, &StepWork::backward}) {
+    auto& of_a = a.*phase;
+    const auto& of_b = b.*phase;
+    visit(of_a.flops, of_b.flops);
+    for (const auto amount : {&OffloadTraffic::up, &OffloadTraffic::down, &OffloadTraffic::disk_read, &OffloadTraffic::disk_written}) visit(of_a.moves.*amount, of_b.moves.*amount);
+    visit(of_a.updated, of_b.updated);
+    visit(of_a.sent, of_b.sent);
+  }
+  visit(a.updated, b.updated);
+  visit(a.published, b.published);
+}
+
+}  // namespace
+
+StepWork difference(const StepWork& more, const StepWork& less) {
+  StepWork rest = more;
+  for_each_amount(rest, less, [](int64_t& amount, int64_t taken) { amount -= taken; });
+  return rest;
+}
+
+StepWork sum(const StepWork& work, const StepWork& more, int64_t times) {
+  StepWork all = work;
+  for_each_amount(all, more, [times](int64_t& amount, int64_t added) {
+    int64_t product = 0;
+    if (__builtin_mul_overflow(added, times, &product) || __builtin_add_overflow(amount, product, &amount)) {
+      fail(ErrorKind::configuration, "what a step has to do does not fit 64 bits: {} times {}; expected a smaller global batch", times, added);
+    }
+  });
+  return all;
+}
+
+}  // namespace zerorun
