@@ -22,6 +22,7 @@ po::variables_map parse(int argc, const char* const* argv) {
   options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())("timing", po::bool_switch())(
       "ranks", po::value<int>())("hosts", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
       "words", po::value<std::vector<std::string>>());
+  add_search_options(options);
   po::positional_options_description positional;
   positional.add("words", -1);
   return parse_options(argc, argv, options, positional);
@@ -79,6 +80,7 @@ void read_ranks(const po::variables_map& given, CommandLine& line) {
 void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
   if (given.count("hosts") != 0 && line.command != Command::plan) fail_usage("--hosts belongs to zerorun plan");
+  if (given["search"].as<bool>() && line.command != Command::plan) fail_usage("--search belongs to zerorun plan");
   if (line.timing && line.command != Command::env) fail_usage("--timing belongs to zerorun env");
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
@@ -137,6 +139,7 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   line.timing = given["timing"].as<bool>();
   read_words(option<std::vector<std::string>>(given, "words"), line);
   check_options(given, line);
+  line.search = read_search_options(given);
   if (line.command == Command::plan) read_ranks(given, line);
   line.overrides = parse_overrides(option<std::vector<std::string>>(given, "set"));
   return line;
@@ -149,6 +152,7 @@ std::string help_text() {
   zerorun evaluate train.yaml [--json]   loss and perplexity over the validation split, of the weights of model.hf_path; also with mpirun
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
+  zerorun plan train.yaml --ranks 8 --search   the fastest way to train it that fits (below)
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
   zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
@@ -159,6 +163,9 @@ std::string help_text() {
 Options
   --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
   --ranks N         plan: the number of ranks; --hosts H: that they sit on, 1 unless set
+  --search          plan: try every way to shard, sleep and compute again; --device NAME: on such GPUs (h100, a100, ...), or --rates FILE:
+                    by the rates of bench rates; --device-memory, --host-memory, --disk SIZE: of a GPU, and of a host for all its ranks;
+                    --write FILE: the best plan, as a configuration that runs
   --json            evaluate, plan, env, bench: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3

@@ -7,6 +7,7 @@
 #include "launcher/generate_command.h"
 #include "launcher/ladder.h"
 #include "launcher/offload_bench.h"
+#include "launcher/planner/search_options.h"
 #include "launcher/rates.h"
 #include "launcher/settings.h"
 
@@ -19,6 +20,7 @@ struct CommandLine {
   std::string config;
   std::vector<Override> overrides;  // in the order given
   int ranks = 0, hosts = 1;         // plan only
+  std::optional<SearchOptions> search = {};  // plan --search
   bool json = false;                // evaluate, plan and env
   bool timing = false;              // env
   GenerateCommand generate;

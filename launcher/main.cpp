@@ -19,6 +19,7 @@
 #include "launcher/json_schema.h"
 #include "launcher/ladder_run.h"
 #include "launcher/plan.h"
+#include "launcher/planner/plan_search.h"
 #include "launcher/pretrained.h"
 #include "launcher/signals.h"
 #include "launcher/start_timing.h"
@@ -148,7 +149,7 @@ int run(int argc, char** argv) {
   switch (line.command) {
     case CommandLine::Command::help: std::cout << help_text(); break;
     case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; break;
-    case CommandLine::Command::plan: plan(line, std::cout); break;
+    case CommandLine::Command::plan: line.search ? plan_search(line, std::cout) : plan(line, std::cout); break;
     case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:

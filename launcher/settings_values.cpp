@@ -117,8 +117,10 @@ std::string Seconds::schema() const { return schema_of_measure(*this, "s|m|h"); 
 std::string Size::schema() const { return schema_of_measure(*this, "B|KiB|MiB|GiB|TiB|PiB"); }
 
 std::optional<int64_t> Size::parse(const YamlNode& node) const {
-  return is_plain(node) ? within(*this, parse_measure(node.text, kSizes)) : std::nullopt;
+  return is_plain(node) ? read(node.text) : std::nullopt;
 }
+
+std::optional<int64_t> Size::read(std::string_view text) const { return within(*this, parse_measure(text, kSizes)); }
 
 std::string Size::write(int64_t value) const {
   const Unit* largest = nullptr;

@@ -51,6 +51,7 @@ struct Size : NoHint {
   int64_t least, most;
   Size(int64_t least, int64_t most) : least(least), most(most) {}
   std::optional<int64_t> parse(const YamlNode& node) const;
+  std::optional<int64_t> read(std::string_view text) const;
   std::string write(int64_t value) const;
   std::string expected() const { return fmt::format("a size from {} to {}, such as 64MiB or 6GiB", write(least), write(most)); }
   std::string schema() const;

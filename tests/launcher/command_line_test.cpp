@@ -173,7 +173,10 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"plan", "train.yaml", "--ranks", "-1"}, "--ranks is -1"},
       {{"plan", "train.yaml", "--ranks", "x"}, "--ranks"},
       {{"plan", "train.yaml", "--ranks", "99999999999"}, "--ranks"},
-      {{"plan", "train.yaml", "--ranks", "1", "--ranks", "2"}, "--ranks"}};
+      {{"plan", "train.yaml", "--ranks", "1", "--ranks", "2"}, "--ranks"},
+      {{"plan", "train.yaml", "--ranks", "1", "--disk", "1TiB"}, "--disk belongs to zerorun plan FILE --search"},
+      {{"plan", "train.yaml", "--ranks", "1", "--search", "--device", "h10"}, "--device is 'h10' (did you mean h100?)"},
+      {{"evaluate", "train.yaml", "--search"}, "--search belongs to zerorun plan"}};
   for (const auto& [words, expected] : cases) {
     const std::string message = refusal(words);
     EXPECT_THAT(message, testing::HasSubstr(expected));

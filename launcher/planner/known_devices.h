@@ -1,0 +1,27 @@
+// What GPUs that people rent can do, for plans on machines that have none. Of data sheets, at the share of them that programs reach.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "launcher/rates.h"
+#include "launcher/report.h"
+
+namespace zerorun {
+
+struct KnownDevice {
+  std::string name;      // "h100"
+  std::string source;    // of the figures
+  int64_t memory = 0;    // bytes that a program finds
+  int multiprocessors = 0;
+  Rates rates;           // with the host that it is commonly rented in
+  GpuBaseline baseline;  // that CUDA, cuBLAS and NCCL take of it: assumed until a run has measured it
+};
+
+// By name or alias, in lower case. Nothing where it is not known.
+std::optional<KnownDevice> find_device(std::string_view name);
+std::vector<std::string> known_device_names();
+
+}  // namespace zerorun

@@ -1,0 +1,152 @@
+#include "launcher/planner/plan_search.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <ostream>
+
+#include "core/error.h"
+#include "launcher/build.h"
+#include "launcher/file_system.h"
+#include "launcher/machine.h"
+#include "launcher/planner/known_devices.h"
+#include "launcher/planner/search.h"
+#include "launcher/planner/search_report.h"
+#include "launcher/prediction.h"
+#include "launcher/pretrained.h"
+
+namespace zerorun {
+namespace {
+
+// The machines: how fast they are, what they have, and what of it is taken before the model is there.
+struct Machines {
+  std::string words;
+  RunShape shape;
+  Rates rates;
+  SpaceLimits limits;
+  Baseline baseline;
+};
+
+// A plan needs the rates of all that it may use.
+void check_rates(const CommandLine& line, const Settings& settings, const std::string& path, const Rates& rates) {
+  if (line.search->disk && !(rates.disk_read && rates.disk_write)) {
+    fail(ErrorKind::configuration, "--disk: {} says nothing of a disk; measure the one to plan with by zerorun bench rates --path FOLDER", path);
+  }
+  if (line.hosts > 1 && !rates.network) {
+    fail(ErrorKind::configuration, "--hosts {}: {} says nothing of what goes between hosts; write bytes_per_second.network into it, the bytes a second of a host, or name a --device", line.hosts,
+         path);
+  }
+  const std::string dtype = name_of(settings.precision.param_dtype);
+  if (!rates.multiply.contains(dtype)) fail(ErrorKind::configuration, "{} says nothing of products in {}; measure it by zerorun bench rates", path, dtype);
+}
+
+Machines machines_of(const CommandLine& line, const Settings& settings) {
+  const auto& options = *line.search;
+  const auto device = options.device ? find_device(*options.device) : std::nullopt;
+  const int local = (line.ranks + line.hosts - 1) / line.hosts;
+  const bool gpu = settings.run.device == Settings::Device::cuda || (settings.run.device == Settings::Device::automatic && (device || options.device_memory));
+  if (!gpu && (device || options.device_memory)) {
+    fail(ErrorKind::configuration, "run.device is cpu, but {} is of a GPU: set it to cuda, or plan with --host-memory", device ? "--device" : "--device-memory");
+  }
+  Machines machines;
+  machines.shape = {.ranks = line.ranks, .threads = threads_of(settings, local), .hosts = line.hosts, .device = gpu ? Side::gpu : Side::host};
+  machines.shape.readers = gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
+  machines.baseline = {process_anonymous_bytes(), {}};
+  machines.limits = {options.device_memory, options.host_memory, options.disk};
+  if (gpu) machines.baseline.gpu.emplace();
+  if (device) {
+    machines.words = fmt::format("{} ({})", device->name, device->source);
+    machines.rates = device->rates;
+    machines.shape.gpu.multiprocessors = device->multiprocessors;
+    machines.baseline.gpu = device->baseline;
+    if (line.ranks == 1) machines.baseline.gpu->nccl = 0;
+    if (!machines.limits.device) machines.limits.device = device->memory;
+  } else {
+    const std::string path = options.rates.value_or(rates_path());
+    const auto rates = read_rates(path);
+    if (!rates && options.rates) fail(ErrorKind::missing_input, "--rates {}: no such file; zerorun bench rates writes one", path);
+    if (!rates) {
+      fail(ErrorKind::configuration,
+           "plans are ordered by the time of a step, and nothing is known of this machine's rates: measure them with zerorun bench rates, or name a --device or a file of --rates");
+    }
+    machines.words = fmt::format("rates of {}", rates->host);
+    machines.rates = *rates;
+    check_rates(line, settings, path, machines.rates);
+  }
+  if (!gpu && !machines.limits.host) {  // as a run would be refused: each of its ranks has a baseline before that
+    const auto at_hand = memory_at_hand();
+    machines.limits.host = at_hand.bytes + local * machines.baseline.process;
+    machines.words += fmt::format(", {} of this machine", at_hand.source);
+  }
+  return machines;
+}
+
+// Of the memory of all ranks of a host.
+Space space_of(const RankMemory& memory, int local) {
+  Space space{0, local * memory.process_peak_with_export, local * memory.categories[static_cast<size_t>(Category::disk)].predicted};
+  if (memory.gpu) space.device = memory.gpu->baseline.total() + memory.gpu_reserved_with_export;
+  return space;
+}
+
+// memory.limit is of a rank: of what a GPU reserves, else of its process.
+void add_limit_of_rank(const Settings& settings, const Machines& machines, SpaceLimits& limits) {
+  if (!settings.memory.limit || !settings.memory.fail_if_predicted_over) return;
+  const bool gpu = machines.shape.device == Side::gpu;
+  const int64_t limit = gpu ? machines.baseline.gpu->total() + *settings.memory.limit : machines.shape.ranks_of_host() * *settings.memory.limit;
+  auto& least = gpu ? limits.device : limits.host;
+  least = std::min(least.value_or(limit), limit);
+}
+
+void write_plan(const std::string& path, const FittingPlan& best, const std::string& words) {
+  const auto files = make_file_system();
+  const auto check = [&](int failure) {
+    if (failure) fail(ErrorKind::cannot_create, "--write {}: {}", path, std::generic_category().message(failure));
+  };
+  std::unique_ptr<OutputFile> file;
+  check(files->open(path, FileSystem::Mode::truncate, file));
+  check(file->write(fmt::format("# {}\n{}", words, resolved_yaml(best.way.settings))));
+  check(file->close());
+}
+
+std::string why_nothing_fits(const SearchResult& result) {
+  const auto nearest = std::ranges::min_element(result.rejected, {}, [](const RejectedPlan& plan) { return plan.excess.bytes; });
+  return fmt::format("none of {} ways to train it fits, even with a micro-batch of 1: the nearest, {}, takes {} more {} than there is; more ranks, more memory or a smaller model would help",
+                     result.rejected.size(), nearest->way.words, readable_bytes(nearest->excess.bytes), nearest->excess.of);
+}
+
+}  // namespace
+
+void plan_search(const CommandLine& line, std::ostream& out) {
+  Settings settings = read_settings(line.config, line.overrides);
+  settle_model(settings);
+  Settings smallest = settings;
+  smallest.training.micro_batch_size = 1;
+  micro_batches_of(smallest, line.ranks);
+  auto machines = machines_of(line, settings);
+  add_limit_of_rank(settings, machines, machines.limits);
+  const bool gpu = machines.shape.device == Side::gpu;
+  if (gpu) settings.run.device = Settings::Device::cuda;
+  const Model model = make_model(settings);
+  const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
+  const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
+
+  const auto ways = ways_of(settings, {.may_use_host = gpu, .disk = machines.limits.disk ? std::optional<std::string>(".") : std::nullopt});
+  const auto foretell = [&](const Settings& with) {
+    const auto prediction = predict(with, model, machines.shape, windows);
+    const auto time = step_time(prediction.step, machines.rates, computation_of(with, engine_options(with, line.ranks), machines.shape));
+    ZR_CHECK(time.has_value(), "rates that a plan needs are missing, after they were there");
+    return Foretold{space_of(predicted_memory(prediction, model, {machines.baseline}).front(), machines.shape.ranks_of_host()), *time};
+  };
+  const bool shows = isatty(STDERR_FILENO) != 0;
+  const auto result = search(ways, line.ranks, machines.limits, foretell, usable_cores(), [&](size_t done, size_t all) {
+    if (shows) std::fprintf(stderr, "\rsearching: %zu of %zu ways%s", done, all, done == all ? "\r\033[K" : "");
+  });
+  const Searched searched{machines.words, model.parameter_count(), line.ranks, line.hosts, settings.training.global_batch_size * settings.training.seq_len, machines.limits};
+  out << (line.json ? search_json(result, searched) + "\n" : search_table(result, searched));
+  if (result.plans.empty()) fail(ErrorKind::out_of_memory, "{}", why_nothing_fits(result));
+  if (!line.search->write) return;
+  write_plan(*line.search->write, result.plans.front(), winner_in_words(result, searched));
+  if (!line.json) out << "written to " << *line.search->write << '\n';
+}
+
+}  // namespace zerorun
