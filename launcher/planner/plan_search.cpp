@@ -18,6 +18,9 @@
 namespace zerorun {
 namespace {
 
+// What MPI takes of a rank before the model is there, beyond what this process has, and what mpirun takes itself.
+constexpr int64_t kMpi = int64_t{4} << 20, kLauncher = int64_t{6} << 20;
+
 // The machines: how fast they are, what they have, and what of it is taken before the model is there.
 struct Machines {
   std::string words;
@@ -51,7 +54,7 @@ Machines machines_of(const CommandLine& line, const Settings& settings) {
   Machines machines;
   machines.shape = {.ranks = line.ranks, .threads = threads_of(settings, local), .hosts = line.hosts, .device = gpu ? Side::gpu : Side::host};
   machines.shape.readers = gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
-  machines.baseline = {process_anonymous_bytes(), {}};
+  machines.baseline = {process_anonymous_bytes() + kMpi, {}};
   machines.limits = {options.device_memory, options.host_memory, options.disk};
   if (gpu) machines.baseline.gpu.emplace();
   if (device) {
@@ -75,7 +78,7 @@ Machines machines_of(const CommandLine& line, const Settings& settings) {
   }
   if (!gpu && !machines.limits.host) {  // as a run would be refused: each of its ranks has a baseline before that
     const auto at_hand = memory_at_hand();
-    machines.limits.host = at_hand.bytes + local * machines.baseline.process;
+    machines.limits.host = at_hand.bytes + machines.baseline.process - kLauncher;  // this process ends before they start
     machines.words += fmt::format(", {} of this machine", at_hand.source);
   }
   return machines;

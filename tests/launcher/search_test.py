@@ -38,10 +38,10 @@ class Searching(Program):
         self.assertGreater(best["micro_batches"], 1)
         larger = best["next_micro_batch"]
         self.assertEqual(larger["excess"]["of"], "host memory")
-        baseline_noise = 2 * MIB  # of processes of the same kind
-        self.assertLess(abs(self.peak("best.yaml") - best["host_bytes"]), baseline_noise)
+        beside = 2 * 6 * MIB  # that MPI may take of each rank
+        self.assertTrue(0 < best["host_bytes"] - self.peak("best.yaml") < beside)
         more = ("--set", f"training.micro_batch_size={larger['micro_batch_size']}")
-        self.assertLess(abs(self.peak("best.yaml", *more) - limit - larger["excess"]["bytes"]), baseline_noise)
+        self.assertTrue(0 < limit + larger["excess"]["bytes"] - self.peak("best.yaml", *more) < beside)
         status, out, err = self.run_program("best.yaml", "--set", f"memory.limit={limit // 2 + 40 * MIB}")  # MPI takes some before the model is there
         self.assertEqual(status, 0, out + err)
         self.assertEqual(self.report("best" if (self.folder / "runs" / "best").exists() else "train")["steps"]["count"], 2)
