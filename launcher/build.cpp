@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/architectures/catalogue.h"
 #include "core/error.h"
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
@@ -15,6 +16,9 @@ template <typename Config>
 Config preset_of(const Settings::Model& model, std::optional<Config> (*find)(std::string_view), const std::vector<std::string>& names) {
   if (!model.preset) return {};
   if (const auto config = find(*model.preset)) return *config;
+  if (is_for_estimates_only(*model.preset)) {
+    fail(ErrorKind::configuration, "model.preset {}: zerorun can estimate this model (zerorun estimate --model {}), but not train it", *model.preset, *model.preset);
+  }
   fail(ErrorKind::configuration, "unknown model.preset {}{}; known: {}", *model.preset, did_you_mean(*model.preset, names),
        fmt::join(names, ", "));
 }
