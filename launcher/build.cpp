@@ -117,11 +117,6 @@ at::ScalarType dtype_of(Settings::ParamDtype dtype) {
   fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
 }
 
-const char* name_of(Settings::ParamDtype dtype) {
-  constexpr std::array kNames{"fp32", "bf16", "fp16"};
-  return kNames[static_cast<size_t>(dtype)];
-}
-
 OffloadOptions offload_options(const Settings::ZeroOptimization& settings) {
   OffloadOptions options;
   const auto& [param, optimizer] = std::tie(settings.offload_param, settings.offload_optimizer);

@@ -1,6 +1,7 @@
 // Decoders of the LLaMA kind, under the names and layouts of Hugging Face's families: RMS norms, grouped-query attention, SwiGLU, rotary positions.
 // Sources of the layouts: LlamaForCausalLM, MistralForCausalLM, MixtralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM and CohereForCausalLM of
-// transformers, InternLM2ForCausalLM of internlm2_5.
+// transformers, InternLM2ForCausalLM of internlm2_5. Experts are modules of their own, as Mixtral's weights have them on disk; newer versions of transformers fuse
+// those of a layer into one.
 #pragma once
 #include <string>
 

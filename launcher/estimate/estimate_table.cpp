@@ -34,11 +34,6 @@ class Table {
   const EstimateOptions& options_;
 };
 
-const char* name_of(Settings::ParamDtype dtype) {
-  constexpr const char* kNames[] = {"fp32", "bf16", "fp16"};
-  return kNames[static_cast<size_t>(dtype)];
-}
-
 std::string Table::sizes() const {
   return fmt::format("{} sample{} of {} tokens a rank", with_commas(options_.micro_batch), options_.micro_batch == 1 ? "" : "s", with_commas(estimate_.seq_len));
 }

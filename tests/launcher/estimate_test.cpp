@@ -65,6 +65,18 @@ TEST(Estimate, TheFigureOfZeroIsReproduced) {
   EXPECT_THAT(estimate_table(found), HasSubstr("GB = 1e9 bytes"));
 }
 
+// 16 bytes a parameter, where DeepSpeed reckons with 18 and a gathered module.
+TEST(Estimate, AnEighthOfAPictureModelIsExact) {
+  std::vector<std::string> gibibytes;
+  for (const char* name : {"internvl2_5-2b", "internvl2_5-4b", "internvl2_5-8b", "internvl2_5-26b"}) {
+    const auto found = estimate({"--model", name, "--ranks", "8", "--compat", "deepspeed"});
+    gibibytes.push_back(fmt::format("{:.3f}", static_cast<double>((*found.exact)[3].states()) / (1 << 30)));
+    const auto rows = deepspeed_rows(*found.deepspeed);
+    EXPECT_THAT(estimate_table(found), HasSubstr(fmt::format("nothing offloaded         {:>18}{:>19}", with_commas(rows.back().gpu_bytes), with_commas((*found.exact)[3].states()))));
+  }
+  EXPECT_THAT(gibibytes, testing::ElementsAre("4.109", "6.915", "15.042", "47.524"));
+}
+
 // Layout and schedule alone give what the engine's dry run gives, of every category but activations and scratch.
 TEST(Estimate, TheExactStagesAreThoseOfTheDryRun) {
   const Precision precisions[] = {{at::kBFloat16, at::kBFloat16}, {at::kFloat, at::kFloat}, {at::kBFloat16, at::kFloat}};
