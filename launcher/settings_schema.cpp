@@ -1,6 +1,6 @@
 #include "launcher/settings_schema.h"
 
-#include "core/architectures/catalogue.h"
+#include "core/weights/architecture_config.h"
 #include "launcher/settings_values.h"
 
 namespace zerorun {

@@ -118,9 +118,4 @@ std::vector<std::string> architecture_names() {
 
 bool is_for_estimates_only(std::string_view name) { return find_estimated_only(in_lower_case(name)) != nullptr; }
 
-bool is_family_for_estimates_only(std::string_view model_type) {
-  constexpr std::string_view kFamilies[] = {"opt", "mistral", "mixtral", "qwen2", "phi3", "internlm2", "cohere", "internvl_chat"};
-  return std::ranges::find(kFamilies, model_type) != std::end(kFamilies);
-}
-
 }  // namespace zerorun

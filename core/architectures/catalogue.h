@@ -15,8 +15,7 @@ std::optional<Architecture> find_architecture(std::string_view name);
 // All names and aliases.
 std::vector<std::string> architecture_names();
 
-// Whether zerorun knows the name, or the model_type, and can estimate such a model but not train it.
+// Whether zerorun knows the name, and can estimate the model but not train it.
 bool is_for_estimates_only(std::string_view name);
-bool is_family_for_estimates_only(std::string_view model_type);
 
 }  // namespace zerorun

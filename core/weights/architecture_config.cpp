@@ -1,5 +1,6 @@
 #include "core/weights/architecture_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -18,10 +19,11 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr int64_t kMostExperts = 1024, kMostExpertsInAll = 65'536, kMostPixels = 65'536;
-constexpr const char* kFamilies = "gpt2, llama, opt, mistral, mixtral, qwen2, phi3, internlm2 or internvl_chat";
+constexpr std::string_view kDecoders[] = {"llama", "mistral", "mixtral", "qwen2", "phi3", "internlm2"};
 constexpr const char* kDecoderFamilies = "llama, mistral, mixtral, qwen2, phi3 or internlm2";
+constexpr const char* kFamilies = "gpt2, llama, opt, mistral, mixtral, qwen2, phi3, internlm2 or internvl_chat";
 
-bool is_decoder(const std::string& type) { return type == "llama" || type == "mistral" || type == "mixtral" || type == "qwen2" || type == "phi3" || type == "internlm2"; }
+bool is_decoder(std::string_view type) { return std::ranges::find(kDecoders, type) != std::end(kDecoders); }
 
 void require_multiple(const ConfigValues& values, const char* name, int64_t value, const char* divisor_name, int64_t divisor) {
   if (value % divisor != 0) fail(ErrorKind::bad_data, "{}: {} is {}, expected a multiple of {}, which is {}", values.where(), name, value, divisor_name, divisor);
@@ -144,6 +146,10 @@ Architecture read_trained(const ConfigValues& values, const std::string& path, c
 }
 
 }  // namespace
+
+bool is_family_for_estimates_only(std::string_view model_type) {
+  return model_type == "opt" || model_type == "internvl_chat" || (is_decoder(model_type) && model_type != "llama");
+}
 
 Architecture read_architecture(const std::string& given) {
   std::error_code error;

@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/architectures/catalogue.h"
 #include "core/error.h"
+#include "core/weights/architecture_config.h"
 #include "core/weights/config_values.h"
 #include "core/weights/json_file.h"
 #include "core/weights/safetensors_header.h"

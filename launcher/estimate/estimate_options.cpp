@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 
@@ -53,6 +54,16 @@ int64_t count(const po::variables_map& given, const char* name) {
   const double value = real(given, name, static_cast<double>(kMostParameters));
   if (value != std::floor(value)) fail_estimate("--{} is '{}', expected a whole number of parameters", name, *text(given, name));
   return static_cast<int64_t>(value);
+}
+
+// Of a GPU's memory by its data sheet, bytes a second.
+constexpr std::pair<std::string_view, double> kBandwidths[] = {{"a100", 2.039e12}, {"h100", 3.35e12}, {"h200", 4.8e12}, {"rtx3090", 0.936e12}, {"rtx4090", 1.008e12}, {"v100", 0.9e12}};
+
+double bandwidth(const po::variables_map& given) {
+  const std::string* word = text(given, "bandwidth");
+  if (!word) return 0;
+  const auto* found = std::ranges::find(kBandwidths, *word, [](const auto& gpu) { return gpu.first; });
+  return found == std::end(kBandwidths) ? real(given, "bandwidth", kMostBandwidth) : found->second;
 }
 
 template <typename Value>
@@ -121,7 +132,7 @@ std::optional<EstimateOptions> parse_estimate(int argc, const char* const* argv)
   options.micro_batch = integer(given, "micro-batch", 1, kMostSamples).value_or(options.micro_batch);
   options.seq_len = integer(given, "seq-len", 1, kMostTokens);
   options.slots = static_cast<int>(integer(given, "slots", 1, kMostSlots).value_or(options.slots));
-  if (text(given, "bandwidth")) options.bandwidth = real(given, "bandwidth", kMostBandwidth);
+  options.bandwidth = bandwidth(given);
   choose<bool>(given, "unit", {{"GB", true}, {"GiB", false}}, options.decimal);
   options.json = given["json"].as<bool>();
   return options;
@@ -136,7 +147,8 @@ const char* estimate_help() {
   --micro-batch B, --seq-len S    samples of a rank and tokens of a sample; 1, and 2048 or the most that the model has
   --precision D       bf16 (unless set), fp16 or fp32; --reduce-dtype bf16|fp32: of gradients
   --device cpu|cuda   that the exact figures are of; cuda unless set
-  --bandwidth B       bytes a second of the device's memory, such as 3.35e12: bounds the tokens a second
+  --bandwidth B       bytes a second of the device's memory, such as 3.35e12, or a100, h100, h200, rtx3090, rtx4090, v100:
+                      bounds the tokens a second
   --slots S           blocks on the device at a time where weights stream, 2
   --compat deepspeed  DeepSpeed's table of stage 3, or of --stage 2, to the character, and what it leaves out;
                       of a count alone with --params P --largest-layer-params L

@@ -122,7 +122,7 @@ std::string Table::inference() const {
   std::string text = row_heading("inference on one device") + row("weights", fmt::format("{}P", element), memory.weights) +
                      row("KV cache", fmt::format("2Lnd x {} sb", element), memory.kv_cache) + row("activations alive at a time", "", memory.activations) +
                      row("logits of the last position", "4bV", memory.logits) + row("total", "", memory.total()) +
-                     row("weights asleep, blocks streamed", fmt::format("{} slots", options_.slots), memory.streamed_weights) + row("total", "", memory.streamed_total());
+                     row("weights asleep, blocks streamed", fmt::format("{} slots", options_.slots), memory.streamed_weights) + row("total, streamed", "", memory.streamed_total());
   text += fmt::format("  the cache takes {} bytes a token\n", with_commas(memory.kv_bytes_per_token));
   if (memory.tokens_per_second > 0) {
     text += fmt::format("  at {:.4g} bytes/s decoding gives at most {:.4g} tokens/s ({:.3g} ms a token)\n", options_.bandwidth, memory.tokens_per_second, 1e3 * memory.seconds_per_token);

@@ -42,6 +42,7 @@ TEST(EstimateOptions, AreRead) {
   EXPECT_EQ(parse({"--model", "7b", "--precision", "fp32"}).optimizer_bytes(), 8);
   EXPECT_EQ(parse({"--model", "7b", "--reduce-dtype", "fp32"}).gradient_bytes(), 4);
   EXPECT_EQ(parse({"--model", "7b", "--bandwidth", "3.35e12"}).bandwidth, 3.35e12);
+  EXPECT_EQ(parse({"--model", "7b", "--bandwidth", "h100"}).bandwidth, 3.35e12);
 }
 
 TEST(EstimateOptions, HelpIsHelp) {
