@@ -69,9 +69,8 @@ std::array<ExactStage, 4> exact_stages(const Architecture& model, const Estimate
   return stages;
 }
 
-void estimate_training(Estimate& estimate, const Architecture& model, const ActivationSizes& sizes) {
+void estimate_whole(Estimate& estimate, const Architecture& model, const ActivationSizes& sizes) {
   const auto& options = estimate.options;
-  estimate.activations = activation_formulas(model, sizes);
   estimate.inference = inference_memory(model, sizes, options.slots, options.bandwidth);
   if (model.not_trained.empty()) estimate.dry_runs = dry_runs(options, *model.model, estimate.seq_len);
 }
@@ -101,7 +100,8 @@ Estimate make_estimate(const EstimateOptions& options) {
     return estimate;
   }
   estimate.exact = exact_stages(*model, options);
-  if (options.compat == Compat::none) estimate_training(estimate, *model, sizes);
+  estimate.activations = activation_formulas(*model, sizes);
+  if (options.compat == Compat::none) estimate_whole(estimate, *model, sizes);
   return estimate;
 }
 

@@ -41,7 +41,7 @@ struct Estimate {
   int64_t parameters = 0;             // that the formulas are of
   int64_t seq_len = 0;
 
-  std::optional<DeepSpeedCase> deepspeed;  // --compat deepspeed: this and `exact` alone
+  std::optional<DeepSpeedCase> deepspeed;  // --compat deepspeed: this, `exact` and `activations` alone
   std::array<ZeroStage, 4> formulas;
   std::optional<std::array<ExactStage, 4>> exact;  // of a model
   std::vector<DryRunRow> dry_runs;                 // of a model that zerorun trains

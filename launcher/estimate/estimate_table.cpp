@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -164,7 +165,14 @@ std::string Table::deepspeed() const {
       text += fmt::format("{:<26}{:>18}{:>19}{:>18}{:>18}\n", asleep, with_commas(row.gpu_bytes), with_commas(states), with_commas(shards ? exact.gathered : 0),
                           with_commas(exact.gradient_slots));
     }
-    text += "\n";
+    const bool gated = estimate_.model->blocks.gated;
+    const auto kept = [&](const std::string& key) {
+      const auto found = std::ranges::find(estimate_.activations, key, &ActivationRow::key);
+      return fmt::format("{} bytes ({} {})", with_commas(found->bytes), in_unit(found->bytes), unit());
+    };
+    if (shards) text += "where parameters sleep, two slices of units are on the GPU beside\n";
+    text += fmt::format("activations, {}: {} by formula,\n{} where all is recomputed\n\n", sizes(), kept(gated ? "swiglu" : "gpt_flash_attention"),
+                        kept(gated ? "swiglu_full_recompute" : "gpt_full_recompute"));
   }
   text += "What it leaves out: activations, fragmented memory, and DeepSpeed's own working set, by default\n";
   if (asked.stage == 3) {

@@ -31,6 +31,16 @@ EstimateOptions options_of(std::vector<const char*> words) {
 
 Estimate estimate(const std::vector<const char*>& words) { return make_estimate(options_of(words)); }
 
+double gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
+
+int64_t bytes_of(const Estimate& estimate, const std::string& key) {
+  for (const auto& row : estimate.activations) {
+    if (row.key == key) return row.bytes;
+  }
+  ADD_FAILURE() << "no row " << key;
+  return 0;
+}
+
 // What the formulas of states and traffic have to be: trained models, and OPT.
 Figures published_stages() {
   auto figures = Json::parse(std::ifstream(data_path("zero/data/zero_bytes_per_rank.json"))).get<Figures>();
@@ -74,6 +84,8 @@ TEST(Estimate, AnEighthOfAPictureModelIsExact) {
     const auto rows = deepspeed_rows(*found.deepspeed);
     EXPECT_THAT(estimate_table(found), HasSubstr(fmt::format("nothing offloaded         {:>18}{:>19}", with_commas(rows.back().gpu_bytes), with_commas((*found.exact)[3].states()))));
   }
+  const auto four = estimate({"--model", "internvl2_5-4b", "--compat", "deepspeed", "--seq-len", "1024"});
+  EXPECT_THAT(estimate_table(four), HasSubstr(fmt::format("activations, 1 sample of 1,024 tokens a rank: {} bytes", with_commas(bytes_of(four, "swiglu")))));
   EXPECT_THAT(gibibytes, testing::ElementsAre("4.109", "6.915", "15.042", "47.524"));
 }
 
@@ -123,16 +135,6 @@ TEST(Estimate, WithoutPaddingTheExactStatesAreTheFormulas) {
       EXPECT_GE((*found.exact)[3].all_gather, found.formulas[3].all_gather / 2) << name;
     }
   }
-}
-
-double gib(int64_t bytes) { return static_cast<double>(bytes) / (1 << 30); }
-
-int64_t bytes_of(const Estimate& estimate, const std::string& key) {
-  for (const auto& row : estimate.activations) {
-    if (row.key == key) return row.bytes;
-  }
-  ADD_FAILURE() << "no row " << key;
-  return 0;
 }
 
 TEST(Estimate, ActivationsAreThoseOfThePublishedFormulas) {
