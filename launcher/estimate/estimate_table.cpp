@@ -170,7 +170,7 @@ std::string Table::deepspeed() const {
       const auto found = std::ranges::find(estimate_.activations, key, &ActivationRow::key);
       return fmt::format("{} bytes ({} {})", with_commas(found->bytes), in_unit(found->bytes), unit());
     };
-    if (shards) text += "where parameters sleep, two slices of units are on the GPU beside\n";
+    if (shards) text += "where parameters sleep, slices of two units are on the GPU beside\n";
     text += fmt::format("activations, {}: {} by formula,\n{} where all is recomputed\n\n", sizes(), kept(gated ? "swiglu" : "gpt_flash_attention"),
                         kept(gated ? "swiglu_full_recompute" : "gpt_full_recompute"));
   }
