@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/architectures/catalogue.h"
 #include "core/error.h"
 #include "core/models/llama_presets.h"
 #include "core/models/presets.h"
@@ -15,6 +16,9 @@ template <typename Config>
 Config preset_of(const Settings::Model& model, std::optional<Config> (*find)(std::string_view), const std::vector<std::string>& names) {
   if (!model.preset) return {};
   if (const auto config = find(*model.preset)) return *config;
+  if (is_for_estimates_only(*model.preset)) {
+    fail(ErrorKind::configuration, "model.preset {}: zerorun can estimate this model (zerorun estimate --model {}), but not train it", *model.preset, *model.preset);
+  }
   fail(ErrorKind::configuration, "unknown model.preset {}{}; known: {}", *model.preset, did_you_mean(*model.preset, names),
        fmt::join(names, ", "));
 }
@@ -111,11 +115,6 @@ at::ScalarType dtype_of(Settings::ParamDtype dtype) {
     case Settings::ParamDtype::fp16: return at::kHalf;
   }
   fail(ErrorKind::bug, "param_dtype {}", static_cast<int>(dtype));
-}
-
-const char* name_of(Settings::ParamDtype dtype) {
-  constexpr std::array kNames{"fp32", "bf16", "fp16"};
-  return kNames[static_cast<size_t>(dtype)];
 }
 
 OffloadOptions offload_options(const Settings::ZeroOptimization& settings) {

@@ -19,7 +19,6 @@ int64_t vocabulary_of(const Settings& settings);
 
 std::unique_ptr<Optimizer> make_optimizer(const Settings::Optimizer& settings);
 at::ScalarType dtype_of(Settings::ParamDtype dtype);
-const char* name_of(Settings::ParamDtype dtype);  // "fp32"
 OffloadOptions offload_options(const Settings::ZeroOptimization& settings);
 EngineOptions engine_options(const Settings& settings, int ranks);
 

@@ -35,6 +35,7 @@ struct NamedCommand {
 };
 constexpr NamedCommand kCommands[] = {
     {"train", Command::train, true}, {"evaluate", Command::evaluate, true}, {"generate", Command::generate, false}, {"plan", Command::plan, true},
+    {"estimate", Command::estimate, false},
     {"bench", Command::bench, false}, {"schema", Command::schema, false}, {"env", Command::env, false}};
 
 const NamedCommand* find_command(const std::string& word) {
@@ -59,6 +60,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
                fmt::join(command_names(), ", "));
   }
   if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
+  if (line.command == Command::estimate) fail_usage("estimate comes before its options: zerorun estimate --model NAME");
   if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, zerorun bench offload FILE or zerorun bench rates");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
@@ -131,6 +133,13 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
     line.generate = *generate;
     return line;
   }
+  if (argc > 1 && argv[1] == std::string_view("estimate")) {
+    const auto estimate = parse_estimate(argc - 1, argv + 1);
+    if (!estimate) return line;
+    line.command = Command::estimate;
+    line.estimate = *estimate;
+    return line;
+  }
   const po::variables_map given = parse(argc, argv);
   if (given["help"].as<bool>()) return line;
   line.command = Command::version;
@@ -153,6 +162,7 @@ std::string help_text() {
   zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun plan train.yaml --ranks 8 --search   the fastest way to train it that fits (below)
+  zerorun estimate --model 7b --ranks 8  memory, traffic and inference of a model by name or config.json, without a configuration
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
   zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
@@ -175,7 +185,7 @@ Options
   --help, -h        this text
   --version         the version
 
-)" + std::string(generate_help()) + R"(
+)" + std::string(generate_help()) + "\n" + estimate_help() + R"(
 The keys of the file, the run folder and the exit codes are described in launcher/README.md.
 )";
 }

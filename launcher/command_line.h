@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "launcher/estimate/estimate_options.h"
 #include "launcher/generate_command.h"
 #include "launcher/ladder.h"
 #include "launcher/offload_bench.h"
@@ -14,7 +15,7 @@
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, evaluate, generate, plan, bench, schema, env, help, version };
+  enum class Command { train, evaluate, generate, plan, estimate, bench, schema, env, help, version };
 
   Command command = Command::help;
   std::string config;
@@ -24,6 +25,7 @@ struct CommandLine {
   bool json = false;                // evaluate, plan and env
   bool timing = false;              // env
   GenerateCommand generate;
+  EstimateOptions estimate = {};
   LadderOptions ladder = {};        // bench ladder
   std::optional<RatesOptions> rates = {};          // bench rates
   std::optional<OffloadBenchOptions> offload = {};  // bench offload

@@ -1,6 +1,5 @@
 #include "launcher/generate_command.h"
 
-#include <charconv>
 #include <map>
 #include <string_view>
 
@@ -26,20 +25,11 @@ po::variables_map parse(int argc, const char* const* argv) {
   return parse_options(argc, argv, options, {}, "generate: ");
 }
 
-// The whole of the text is the number.
-template <typename Number>
-std::optional<Number> number(std::string_view text) {
-  Number value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 template <typename Number>
 void read(const po::variables_map& given, const char* name, const char* expected, Number& value) {
   if (given.count(name) == 0) return;
   const auto& text = given[name].as<std::string>();
-  const auto found = number<Number>(text);
+  const auto found = parse_number<Number>(text);
   if (!found) fail_generate("--{} is '{}', expected {}", name, text, expected);
   value = *found;
 }
@@ -49,7 +39,7 @@ std::vector<int64_t> parse_tokens(std::string_view text) {
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     const auto word = text.substr(begin, end - begin);
-    const auto token = number<int64_t>(word);
+    const auto token = parse_number<int64_t>(word);
     if (!token || *token < 0) fail_generate("--tokens: '{}' is no token id, expected numbers such as 1,2,3", word);
     tokens.push_back(*token);
     begin = end + 1;

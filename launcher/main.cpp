@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "launcher/command_line.h"
 #include "launcher/environment.h"
+#include "launcher/estimate/estimate.h"
 #include "launcher/evaluate.h"
 #include "launcher/generate.h"
 #include "launcher/json_schema.h"
@@ -150,6 +151,7 @@ int run(int argc, char** argv) {
     case CommandLine::Command::help: std::cout << help_text(); break;
     case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; break;
     case CommandLine::Command::plan: line.search ? plan_search(line, std::cout) : plan(line, std::cout); break;
+    case CommandLine::Command::estimate: print_estimate(line.estimate, std::cout); break;
     case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:

@@ -106,6 +106,9 @@ void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsa
 // Parameters, gradients and optimizer together.
 int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which);
 
+// "1,234,567"
+std::string with_commas(int64_t value);
+
 // "1.50 GiB"
 std::string readable_bytes(int64_t bytes);
 

@@ -13,14 +13,6 @@ constexpr size_t kDifferenceWidth = 22;
 
 enum class Column { predicted, compared };
 
-// 1,234,567
-std::string with_commas(int64_t value) {
-  std::string digits = fmt::format("{}", value);
-  const size_t sign = value < 0 ? 1 : 0;
-  for (size_t end = digits.size(); end > sign + 3; end -= 3) digits.insert(end - 3, 1, ',');
-  return digits;
-}
-
 std::string exact_and_readable(int64_t bytes) { return fmt::format("{:>18} {:>11}", with_commas(bytes), readable_bytes(bytes)); }
 
 std::string difference(ComparedBytes bytes) {
@@ -98,6 +90,13 @@ int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which) {
     bytes += memory.categories[static_cast<int>(category)].*which;
   }
   return bytes;
+}
+
+std::string with_commas(int64_t value) {
+  std::string digits = fmt::format("{}", value);
+  const size_t sign = value < 0 ? 1 : 0;
+  for (size_t end = digits.size(); end > sign + 3; end -= 3) digits.insert(end - 3, 1, ',');
+  return digits;
 }
 
 std::string readable_bytes(int64_t bytes) {

@@ -131,6 +131,11 @@ std::string ways_out(int64_t global, int64_t micro, int64_t ranks) {
 
 }  // namespace
 
+const char* name_of(Settings::ParamDtype dtype) {
+  constexpr std::array kNames{"fp32", "bf16", "fp16"};
+  return kNames[static_cast<size_t>(dtype)];
+}
+
 bool Settings::operator==(const Settings& other) const { return values_of(*this) == values_of(other); }
 
 std::vector<Contradiction> validate(const Settings& settings) {

@@ -168,6 +168,8 @@ struct Settings {
   bool operator==(const Settings& other) const;
 };
 
+const char* name_of(Settings::ParamDtype dtype);  // "fp32"
+
 struct Override {
   std::string key;    // training.steps
   std::string value;  // YAML

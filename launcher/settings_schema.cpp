@@ -1,5 +1,6 @@
 #include "launcher/settings_schema.h"
 
+#include "core/weights/architecture_config.h"
 #include "launcher/settings_values.h"
 
 namespace zerorun {
@@ -42,6 +43,14 @@ Field field(std::string section, std::string name, Kind kind, Presence presence 
   };
 }
 
+// Of the families that are trained; of the others it says what can be done with them.
+struct FamilyChoice : Choice<Settings::Family> {
+  std::string hint(const YamlNode& node) const {
+    if (node.kind == YamlNode::Kind::scalar && is_family_for_estimates_only(node.text)) return "; zerorun can estimate such a model (zerorun estimate --help), but not train it";
+    return Choice::hint(node);
+  }
+};
+
 void add_run(std::vector<Field>& fields) {
   using Run = Settings::Run;
   constexpr auto run = &Settings::run;
@@ -57,7 +66,7 @@ void add_model(std::vector<Field>& fields) {
   using Model = Settings::Model;
   constexpr auto model = &Settings::model;
   const Maybe width{"null", Integer(1, kMostWidth)};
-  fields.push_back(field<model, &Model::family>("model", "family", Choice<Settings::Family>{{"gpt2", "llama"}}));
+  fields.push_back(field<model, &Model::family>("model", "family", FamilyChoice{{{"gpt2", "llama"}}}));
   fields.push_back(field<model, &Model::preset>("model", "preset", Maybe{"null", Text{}}));
   fields.push_back(field<model, &Model::hf_path>("model", "hf_path", Maybe{"null", Text{}}));
   fields.push_back(field<model, &Model::vocab_size>("model", "vocab_size", Maybe{"null", Integer(1, 16'777'216)}));

@@ -1,6 +1,9 @@
 // What the command lines of all commands share: how options are read, and how a mistake is told.
 #pragma once
 #include <boost/program_options.hpp>
+#include <charconv>
+#include <optional>
+#include <string_view>
 
 #include "core/error.h"
 
@@ -10,6 +13,15 @@ namespace zerorun {
 template <typename... Values>
 [[noreturn]] void fail_usage(fmt::format_string<Values...> format, Values&&... values) {
   fail(ErrorKind::usage, "{}; see zerorun --help", fmt::format(format, std::forward<Values>(values)...));
+}
+
+// The whole of the text is the number, or nothing.
+template <typename Number>
+std::optional<Number> parse_number(std::string_view text) {
+  Number value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
 }
 
 // Options in full only, never by their beginning. Words without a dash go to `words`. A mistake is Error(usage), after `command`

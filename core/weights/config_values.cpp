@@ -39,6 +39,12 @@ std::optional<int64_t> ConfigValues::integer(const char* key, int64_t most) cons
   return value->get<int64_t>();
 }
 
+int64_t ConfigValues::required(const char* key, int64_t most) const {
+  const auto value = integer(key, most);
+  if (!value) fail(ErrorKind::bad_data, "{}: {} is missing, expected an integer from 1 to {}", where_, key, most);
+  return *value;
+}
+
 std::optional<int64_t> ConfigValues::integer(const char* key, const char* other, int64_t most) const {
   const auto one = integer(key, most), two = integer(other, most);
   if (one && two && *one != *two) fail(ErrorKind::bad_data, "{}: {} is {}, but {}, its other name, is {}", where_, key, *one, other, *two);

@@ -8,6 +8,9 @@
 
 namespace zerorun {
 
+// The most that a size may be: far beyond any model, and small enough for what is reckoned from it.
+inline constexpr int64_t kMostVocabulary = 16'777'216, kMostWidth = 1'048'576, kMostLayers = 10'000, kMostHeads = 4096;
+
 // Errors name the file and the key. A key that is absent or null gives nothing.
 class ConfigValues {
  public:
@@ -16,6 +19,7 @@ class ConfigValues {
 
   const std::string& where() const { return where_; }
   std::optional<int64_t> integer(const char* key, int64_t most) const;  // from 1 to most
+  int64_t required(const char* key, int64_t most) const;                // the same, and Error(bad_data) where it is absent
   std::optional<double> real(const char* key, double most) const;       // above 0
   std::optional<double> share(const char* key) const;                   // in [0, 1)
   std::optional<bool> flag(const char* key) const;

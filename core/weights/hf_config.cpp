@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/weights/architecture_config.h"
 #include "core/weights/config_values.h"
 #include "core/weights/json_file.h"
 #include "core/weights/safetensors_header.h"
@@ -13,10 +14,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int64_t kMostVocabulary = 16'777'216;
-constexpr int64_t kMostWidth = 1'048'576;
-constexpr int64_t kMostLayers = 10'000;
-constexpr int64_t kMostHeads = 4096;
 constexpr double kMostTheta = 1e12;
 
 void require_activation(const ConfigValues& values, const char* key, const std::set<std::string>& implemented, const char* expected) {
@@ -178,8 +175,9 @@ Model make_model(const ModelConfig& config) {
   return make_gpt2(std::get<Gpt2Config>(config));
 }
 
-HfConfig read_hf_config(const std::string& folder) {
-  const std::string path = folder + "/config.json";
+HfConfig read_hf_config(const std::string& folder) { return read_hf_config_file(folder + "/config.json"); }
+
+HfConfig read_hf_config_file(const std::string& path) {
   const Json json = read_json_file(path);
   const ConfigValues values(json, path);
   const auto type = values.text("model_type");
@@ -188,6 +186,7 @@ HfConfig read_hf_config(const std::string& folder) {
   HfConfig config;
   if (*type == "gpt2") config.model = read_gpt2(values, config.warnings);
   else if (*type == "llama") config.model = read_llama(values, config.warnings);
+  else if (is_family_for_estimates_only(*type)) fail(ErrorKind::configuration, "{}: model_type is {}: zerorun can estimate such a model (zerorun estimate --hf {}), but not train it, expected gpt2 or llama", path, shown(*type), path);
   else fail(ErrorKind::configuration, "{}: model_type is {}, which is not implemented, expected gpt2 or llama", path, shown(*type));
   return config;
 }

@@ -25,6 +25,7 @@ struct HfConfig {
 // is out of range, or where values contradict each other; Error(configuration) where the model needs what is not
 // implemented: each names the file, the key, what was found and what was expected.
 HfConfig read_hf_config(const std::string& folder);
+HfConfig read_hf_config_file(const std::string& path);  // of a file of any name
 
 // A config.json that transformers 4.28 to 5.x reads, for weights in fp32.
 std::string hf_config_json(const ModelConfig& config);

@@ -51,7 +51,7 @@ KnownDevice device_of(const DataSheet& sheet) {
   rates.multiply = {{"fp32", kProducts * sheet.fp32 * kTera}, {"bf16", kProducts * sheet.bf16 * kTera}, {"fp16", kProducts * sheet.bf16 * kTera}};
   rates.adamw = rates.memory_triad / kBytesPerUpdate;
   rates.host_adamw = kMemory * kHostMemory / kBytesPerUpdate;
-  return {std::string(sheet.names[0]), sheet.source, sheet.memory_gib * kGiB, sheet.multiprocessors, rates, {.context = 512 * kMiB, .workspace = 64 * kMiB, .nccl = 256 * kMiB}};
+  return {std::string(sheet.names[0]), sheet.source, sheet.memory_gib * kGiB, sheet.multiprocessors, sheet.memory_bytes * kGB, rates, {.context = 512 * kMiB, .workspace = 64 * kMiB, .nccl = 256 * kMiB}};
 }
 
 }  // namespace

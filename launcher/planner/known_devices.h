@@ -16,6 +16,7 @@ struct KnownDevice {
   std::string source;    // of the figures
   int64_t memory = 0;    // bytes that a program finds
   int multiprocessors = 0;
+  double memory_bandwidth = 0;  // bytes a second, of the data sheet
   Rates rates;           // with the host that it is commonly rented in
   GpuBaseline baseline;  // that CUDA, cuBLAS and NCCL take of it: assumed until a run has measured it
 };

@@ -95,7 +95,7 @@ TEST_F(HfConfigTest, DropoutOfAttentionIsReadAsZeroWithAWarning) {
 
 TEST_F(HfConfigTest, WhatIsNotImplementedIsRefusedByName) {
   const auto kind = ErrorKind::configuration;
-  refuses(kind, R"({"model_type":"mistral"})", "model_type is mistral, which is not implemented, expected gpt2 or llama");
+  refuses(kind, R"({"model_type":"mamba"})", "model_type is mamba, which is not implemented, expected gpt2 or llama");
   refuses_gpt2(kind, R"("activation_function":"relu")", "activation_function is relu, which is not implemented");
   refuses_gpt2(kind, R"("activation_function":"gelu")", "activation_function is gelu, which");
   refuses_gpt2(kind, R"("scale_attn_by_inverse_layer_idx":true)", "scale_attn_by_inverse_layer_idx is true, which is not implemented, expected false");

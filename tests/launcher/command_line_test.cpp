@@ -137,7 +137,7 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, generate, plan, bench, schema, env"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, generate, plan, estimate, bench, schema, env"},
       {{"--json", "generate"}, "generate comes before its options"},
       {{"generate", "--tokens", "1"}, "--hf DIR is missing"},
       {{"generate", "--hf", "a", "--tokens", "1", "--tokens", "2"}, "--tokens"},
