@@ -46,6 +46,7 @@ class Account {
   void add_own_pages(int64_t bytes) { own_pages_.add(bytes < 0 ? -gpu_pages(-bytes) : gpu_pages(bytes)); }
   MemoryUsage usage() const;
   void reset_peaks();
+  void set_listener(MemoryListener* listener) { listener_ = listener; }
 
  private:
   ~Account() = default;
@@ -57,6 +58,7 @@ class Account {
   Level elsewhere_;  // of the total, what is not in the arena
   Level own_pages_;  // of a GPU, beside its arena
   Level categories_[kCategoryCount];
+  MemoryListener* listener_ = nullptr;
 };
 
 // Where an allocation of the calling thread belongs: its scope, else that of the thread it works for, else `unscoped`.

@@ -36,9 +36,11 @@ namespace detail {
 
 void Account::charge(Category category, int64_t bytes, Where where) {
   categories_[static_cast<int>(category)].add(bytes);
-  if (!on_device(category)) return;
-  total_.add(bytes);
-  if (where == Where::elsewhere) elsewhere_.add(bytes);
+  if (on_device(category)) {
+    total_.add(bytes);
+    if (where == Where::elsewhere) elsewhere_.add(bytes);
+  }
+  if (listener_) listener_->changed(category, bytes);
 }
 
 MemoryUsage Account::usage() const {
@@ -102,6 +104,7 @@ Side MemoryLedger::device() const { return account_->device(); }
 void MemoryLedger::charge(Category category, int64_t bytes) { account_->charge(category, bytes); }
 MemoryUsage MemoryLedger::usage() const { return account_->usage(); }
 void MemoryLedger::reset_peaks() { account_->reset_peaks(); }
+void MemoryLedger::set_listener(MemoryListener* listener) { account_->set_listener(listener); }
 
 Side device_of_scope() { return detail::current_scope().account->device(); }
 

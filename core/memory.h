@@ -46,6 +46,13 @@ namespace detail {
 class Account;  // the counters behind a ledger; lives until its last block is freed
 }
 
+// Hears of every change of a ledger, right after it, on the thread that makes it.
+class MemoryListener {
+ public:
+  virtual ~MemoryListener() = default;
+  virtual void changed(Category category, int64_t bytes) = 0;  // more, or below 0 less
+};
+
 // Thread-safe. A block that outlives its ledger is safe.
 class MemoryLedger {
  public:
@@ -63,6 +70,8 @@ class MemoryLedger {
   MemoryUsage usage() const;
   // Peaks restart from what is live now, but for the arena's, whose pages are still there.
   void reset_peaks();
+  // From now on; null: nobody. REQUIRES that nothing is allocated or freed meanwhile, and that the listener outlives what it hears of.
+  void set_listener(MemoryListener* listener);
 
  private:
   friend class MemoryScope;

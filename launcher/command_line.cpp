@@ -20,8 +20,8 @@ constexpr int kMostRanks = 65'536;
 po::variables_map parse(int argc, const char* const* argv) {
   po::options_description options;
   options.add_options()("help,h", po::bool_switch())("version", po::bool_switch())("json", po::bool_switch())("timing", po::bool_switch())(
-      "ranks", po::value<int>())("hosts", po::value<int>())("set", po::value<std::vector<std::string>>()->composing())(
-      "words", po::value<std::vector<std::string>>());
+      "ranks", po::value<int>())("hosts", po::value<int>())("out", po::value<std::string>())(
+      "set", po::value<std::vector<std::string>>()->composing())("words", po::value<std::vector<std::string>>());
   add_search_options(options);
   po::positional_options_description positional;
   positional.add("words", -1);
@@ -35,7 +35,7 @@ struct NamedCommand {
 };
 constexpr NamedCommand kCommands[] = {
     {"train", Command::train, true}, {"evaluate", Command::evaluate, true}, {"generate", Command::generate, false}, {"plan", Command::plan, true},
-    {"estimate", Command::estimate, false},
+    {"estimate", Command::estimate, false}, {"report", Command::report, true},
     {"bench", Command::bench, false}, {"schema", Command::schema, false}, {"env", Command::env, false}};
 
 const NamedCommand* find_command(const std::string& word) {
@@ -66,8 +66,9 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
   }
-  if (words.empty()) fail_usage("missing the configuration: zerorun train.yaml");
-  if (words.size() > 1) fail_usage("one configuration at a time, found {} and {}", words[0], words[1]);
+  const bool of_run = line.command == Command::report;
+  if (words.empty()) fail_usage("{}", of_run ? "missing the run folder: zerorun report runs/train" : "missing the configuration: zerorun train.yaml");
+  if (words.size() > 1) fail_usage("one {} at a time, found {} and {}", of_run ? "run folder" : "configuration", words[0], words[1]);
   line.config = words.front();
 }
 
@@ -83,6 +84,7 @@ void check_options(const po::variables_map& given, const CommandLine& line) {
   const bool has_ranks = given.count("ranks") != 0;
   if (given.count("hosts") != 0 && line.command != Command::plan) fail_usage("--hosts belongs to zerorun plan");
   if (given["search"].as<bool>() && line.command != Command::plan) fail_usage("--search belongs to zerorun plan");
+  if (given.count("out") != 0 && line.command != Command::report) fail_usage("--out belongs to zerorun report");
   if (line.timing && line.command != Command::env) fail_usage("--timing belongs to zerorun env");
   if (line.command == Command::train) {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan; a training's ranks are those of mpirun -np N");
@@ -94,6 +96,7 @@ void check_options(const po::variables_map& given, const CommandLine& line) {
   } else {
     if (has_ranks) fail_usage("--ranks belongs to zerorun plan");
     if (given.count("set") != 0) fail_usage("--set belongs to zerorun train, evaluate and plan, which read a configuration");
+    if (line.json && line.command == Command::report) fail_usage("zerorun report writes a page; report.json in the run folder is its JSON");
     if (line.json && line.command == Command::schema) fail_usage("zerorun schema prints JSON, without --json");
   }
 }
@@ -150,6 +153,10 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   check_options(given, line);
   line.search = read_search_options(given);
   if (line.command == Command::plan) read_ranks(given, line);
+  if (given.count("out") != 0) {
+    line.out = given["out"].as<std::string>();
+    if (line.out.empty()) fail_usage("--out is empty, expected a file");
+  }
   line.overrides = parse_overrides(option<std::vector<std::string>>(given, "set"));
   return line;
 }
@@ -163,6 +170,7 @@ std::string help_text() {
   zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
   zerorun plan train.yaml --ranks 8 --search   the fastest way to train it that fits (below)
   zerorun estimate --model 7b --ranks 8  memory, traffic and inference of a model by name or config.json, without a configuration
+  zerorun report runs/train              a page of a run that has ended, report.html in its folder: memory, loss, time, traffic
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
   zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
@@ -176,6 +184,7 @@ Options
   --search          plan: try every way to shard, sleep and compute again; --device NAME: on such GPUs (h100, a100, ...), or --rates FILE:
                     by the rates of bench rates; --device-memory, --host-memory, --disk SIZE: of a GPU, and of a host for all its ranks;
                     --write FILE: the best plan, as a configuration that runs
+  --out FILE        report: where the page goes
   --json            evaluate, plan, env, bench: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3

@@ -15,14 +15,15 @@
 namespace zerorun {
 
 struct CommandLine {
-  enum class Command { train, evaluate, generate, plan, estimate, bench, schema, env, help, version };
+  enum class Command { train, evaluate, generate, plan, estimate, report, bench, schema, env, help, version };
 
   Command command = Command::help;
-  std::string config;
+  std::string config;               // report: the run folder
   std::vector<Override> overrides;  // in the order given
   int ranks = 0, hosts = 1;         // plan only
   std::optional<SearchOptions> search = {};  // plan --search
   bool json = false;                // evaluate, plan and env
+  std::string out;                  // report: where the page goes; empty: into the run folder
   bool timing = false;              // env
   GenerateCommand generate;
   EstimateOptions estimate = {};

@@ -19,6 +19,7 @@
 #include "launcher/generate.h"
 #include "launcher/json_schema.h"
 #include "launcher/ladder_run.h"
+#include "launcher/page/report_command.h"
 #include "launcher/plan.h"
 #include "launcher/planner/plan_search.h"
 #include "launcher/pretrained.h"
@@ -152,6 +153,7 @@ int run(int argc, char** argv) {
     case CommandLine::Command::version: std::cout << "zerorun " << version() << '\n'; break;
     case CommandLine::Command::plan: line.search ? plan_search(line, std::cout) : plan(line, std::cout); break;
     case CommandLine::Command::estimate: print_estimate(line.estimate, std::cout); break;
+    case CommandLine::Command::report: page::report(line.config, line.out, std::cout); break;
     case CommandLine::Command::schema: std::cout << configuration_schema() << '\n'; break;
     case CommandLine::Command::env: print_environment(line.json, std::cout); break;
     case CommandLine::Command::train:

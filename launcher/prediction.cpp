@@ -58,10 +58,11 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
   return training.steps / training.eval_interval + extra_at_end;
 }
 
-Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows) {
+Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows, MemoryTimeline* timeline) {
   const auto& training = settings.training;
   const int ranks = shape.ranks;
   DryRunOptions options;
+  options.timeline = timeline;
   options.ranks = ranks;
   options.threads = shape.threads;
   options.readers = shape.readers;

@@ -28,7 +28,8 @@ struct RunShape {
   Side device = Side::host;
   gpu::Shape gpu = {};
 };
-Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows);
+// `timeline`, where there is one, becomes that of a step.
+Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows, MemoryTimeline* timeline = nullptr);
 
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);

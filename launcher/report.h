@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/memory.h"
@@ -86,6 +87,8 @@ struct Report {
 
 // report.json, its last line ended. What is not finite becomes null.
 std::string report_json(const Report& report);
+// From its text, which is that of `file`: null becomes NaN, keys that are not known are passed over. Throws Error(bad_data) that says which value is not what was expected.
+Report report_of(std::string_view json, const std::string& file);
 
 // What `zerorun plan --json` prints: memory and communication without what only a run can measure. `calls` are then the
 // predicted calls. No newline at the end.

@@ -55,6 +55,19 @@ Json to_json(const Communication& communication, With with) {
           {"control", to_json(communication.control, with)}};
 }
 
+// Seconds of each phase, and of each resource that works in it.
+Json to_json(const StepTime& time) {
+  Json json = {{"overlaps", time.overlaps}, {"gathers_ahead", time.gathers_ahead}};
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
+    Json seconds = {{"seconds", time.of_phase(phase)}};
+    for (const auto resource : kResources) {
+      if (time.seconds[phase][resource] > 0) seconds[key_of(resource)] = time.seconds[phase][resource];
+    }
+    json[kPhaseNames[phase]] = seconds;
+  }
+  return json;
+}
+
 Json to_json(const StepSummary& steps) {
   Json json = {{"count", steps.count},
           {"first_loss", steps.first_loss},
@@ -67,6 +80,7 @@ Json to_json(const StepSummary& steps) {
   if (steps.predicted) {
     json["predicted_seconds"] = steps.predicted->total();
     json["predicted_bound"] = key_of(steps.predicted->bounded_by());
+    json["predicted_phases"] = to_json(*steps.predicted);
   }
   return json;
 }

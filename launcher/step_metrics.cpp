@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "launcher/json_value.h"
+
 namespace zerorun {
 
 std::string to_json(const StepMetrics& metrics) {
@@ -13,6 +15,21 @@ std::string to_json(const StepMetrics& metrics) {
   if (metrics.loss_scale) line["loss_scale"] = *metrics.loss_scale;
   if (metrics.skipped) line["skipped"] = true;
   return line.dump();
+}
+
+StepMetrics step_metrics_of(std::string_view line, const std::string& place) {
+  const auto document = JsonValue::parse(line, place);
+  const JsonValue json(document, place);
+  StepMetrics metrics{.step = json["step"].integer(1),
+                      .loss = json["loss"].number(),
+                      .lr = json["lr"].number(),
+                      .grad_norm = json["grad_norm"].number(),
+                      .tokens = json["tokens"].integer(),
+                      .seconds = json["seconds"].number()};
+  if (const auto loss = json.find("validation_loss")) metrics.validation_loss = loss->number();
+  if (const auto scale = json.find("loss_scale")) metrics.loss_scale = scale->number();
+  if (const auto skipped = json.find("skipped")) metrics.skipped = skipped->truth();
+  return metrics;
 }
 
 }  // namespace zerorun

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace zerorun {
 
@@ -22,5 +23,7 @@ struct StepMetrics {
 
 // One line of JSON without its newline. What is not finite becomes null.
 std::string to_json(const StepMetrics& metrics);
+// From its line, which stands at `place` ("metrics.jsonl:3"): null becomes NaN, keys that are not known are passed over. Throws Error(bad_data).
+StepMetrics step_metrics_of(std::string_view line, const std::string& place);
 
 }  // namespace zerorun

@@ -2,6 +2,7 @@
 
 #include <ATen/ops/empty.h>
 
+#include <optional>
 #include <regex>
 
 #include "comm/simulated_communicator.h"
@@ -36,6 +37,19 @@ struct Done {
   StepWork work;
 };
 
+// Where there is a timeline, it hears what the engine does.
+class NarratingCommunicator final : public SimulatedCommunicator {
+ public:
+  NarratingCommunicator(const DryRunOptions& options, std::optional<TimelineRecorder>& recorder)
+      : SimulatedCommunicator(options.rank, options.ranks, options.readers, options.gpu.slab_bytes), recorder_(recorder) {}
+  void tell(const Activity& activity) override {
+    if (recorder_) recorder_->enter(activity.text());
+  }
+
+ private:
+  std::optional<TimelineRecorder>& recorder_;
+};
+
 // Runs body() with another number of compute threads.
 template <typename Body>
 void with_threads(int threads, Body&& body) {
@@ -51,7 +65,9 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   const auto& workload = options.workload;
   const gpu::Foretell foretell(options.gpu);
   MemoryLedger ledger(options.device);
-  SimulatedCommunicator simulated(options.rank, options.ranks, options.readers, options.gpu.slab_bytes);
+  std::optional<TimelineRecorder> recorder;
+  if (options.timeline) ledger.set_listener(&recorder.emplace(*options.timeline, options.engine.micro_batches));
+  NarratingCommunicator simulated(options, recorder);
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;
@@ -90,11 +106,14 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
     prediction.traffic += of_step * workload.steps;
     prediction.step = engine.last_step();
   }
+  if (recorder) recorder->begin_evaluation();
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *
                           workload.evaluations * workload.batches_per_evaluation;
   }
   prediction.memory = ledger.usage();
+  ledger.set_listener(nullptr);
+  recorder.reset();
   prediction.padding = engine.padding();
   if (workload.reads_parameters) engine.for_each_parameter([](const Parameter&, const at::Tensor&) {});
   const auto to_the_end = ledger.usage();

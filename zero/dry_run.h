@@ -10,6 +10,7 @@
 #include "core/model.h"
 #include "zero/engine.h"
 #include "zero/optimizer.h"
+#include "zero/timeline.h"
 
 namespace zerorun {
 
@@ -31,6 +32,7 @@ struct DryRunOptions {
   Readers readers = Readers::owner;  // of registered memory; all: sharded parameters need no slots to be gathered in
   EngineOptions engine;
   Workload workload;
+  MemoryTimeline* timeline = nullptr;  // becomes that of the first step and of an evaluation; it outlives the call
 };
 
 struct Prediction {

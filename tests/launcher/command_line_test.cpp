@@ -43,6 +43,21 @@ TEST(CommandLine, AnEvaluationTakesAFileAndOverrides) {
   EXPECT_THAT(help_text(), testing::HasSubstr("zerorun evaluate train.yaml"));
 }
 
+TEST(CommandLine, AReportHasARunAndAPlaceForItsPage) {
+  const CommandLine line = parse({"report", "runs/train", "--out", "page.html"});
+  EXPECT_EQ(line.command, Command::report);
+  EXPECT_EQ(line.config, "runs/train");
+  EXPECT_EQ(line.out, "page.html");
+  EXPECT_EQ(parse({"report", "runs/train"}).out, "");
+  EXPECT_THAT(help_text(), testing::HasSubstr("zerorun report runs/train"));
+  EXPECT_THAT(refusal({"report"}), testing::HasSubstr("missing the run folder: zerorun report runs/train"));
+  EXPECT_THAT(refusal({"report", "a", "b"}), testing::HasSubstr("one run folder at a time, found a and b"));
+  EXPECT_THAT(refusal({"report", "a", "--out", ""}), testing::HasSubstr("--out is empty"));
+  EXPECT_THAT(refusal({"report", "a", "--json"}), testing::HasSubstr("report.json in the run folder is its JSON"));
+  EXPECT_THAT(refusal({"report", "a", "--set", "run.name=b"}), testing::HasSubstr("--set belongs to"));
+  EXPECT_THAT(refusal({"plan", "a.yaml", "--ranks", "2", "--out", "b"}), testing::HasSubstr("--out belongs to zerorun report"));
+}
+
 TEST(CommandLine, TimingBelongsToEnv) {
   const char* const timed[] = {"zerorun", "env", "--timing"};
   EXPECT_TRUE(parse_command_line(3, timed).timing);
@@ -137,7 +152,7 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{}, "missing the configuration"},
       {{"train"}, "missing the configuration"},
       {{"trian", "train.yaml"}, "unknown command trian (did you mean train?)"},
-      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, generate, plan, estimate, bench, schema, env"},
+      {{"a.yaml", "b.yaml"}, "unknown command a.yaml, expected train, evaluate, generate, plan, estimate, report, bench, schema, env"},
       {{"--json", "generate"}, "generate comes before its options"},
       {{"generate", "--tokens", "1"}, "--hf DIR is missing"},
       {{"generate", "--hf", "a", "--tokens", "1", "--tokens", "2"}, "--tokens"},

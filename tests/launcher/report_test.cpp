@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "tests/launcher/expect_error.h"
 
 namespace zerorun {
 namespace {
@@ -81,6 +82,53 @@ TEST(Report, BytesAreExactAndWhatIsNotFiniteIsNull) {
   EXPECT_EQ(json["parameters"].get<int64_t>(), (int64_t{1} << 53) + 1);
   EXPECT_EQ(json["steps"]["last_validation_loss"], 2.25);
   EXPECT_TRUE(json["steps"]["last_loss"].is_null());
+}
+
+TEST(Report, WhatIsWrittenIsRead) {
+  Report report = sample();
+  report.parameters = (int64_t{1} << 53) + 1;
+  report.memory[0].gpu = {{100, 20, 3}, {4, 5}, {127, 200}};
+  report.steps.skipped = 3;
+  report.steps.last_validation_loss = 2.25;
+  report.steps.first_loss = std::numeric_limits<double>::quiet_NaN();
+  StepTime time;
+  time.overlaps = false;
+  time.seconds[0][Resource::compute] = 0.25;
+  time.seconds[1][Resource::disk_write] = 0.5;
+  time.seconds[2][Resource::update] = 0.125;
+  report.steps.predicted = time;
+  const std::string text = report_json(report);
+  EXPECT_EQ(report_json(report_of(text, "report.json")), text);
+  const Json written = Json::parse(text);
+  EXPECT_EQ(written["steps"]["predicted_phases"], Json::parse(R"({"overlaps": false, "gathers_ahead": true, "forward": {"seconds": 0.25, "compute": 0.25},
+      "backward": {"seconds": 0.5, "disk_write": 0.5}, "update": {"seconds": 0.125, "update": 0.125}})"));
+  Json more = written;
+  more["unknown"] = more["memory"][0]["unknown"] = more["steps"]["unknown"] = Json::parse(R"({"a": [1]})");
+  more["memory"][0].erase("padding");
+  more["memory"][0].erase("arena");
+  EXPECT_EQ(report_of(more.dump(), "report.json").steps.skipped, 3);
+}
+
+TEST(Report, WhatIsDamagedIsToldWithItsPlace) {
+  const auto refusal = [](const std::string& pointer, const Json& value) {
+    Json json = Json::parse(report_json(sample()));
+    json[Json::json_pointer(pointer)] = value;
+    return message_of(ErrorKind::bad_data, [&] { report_of(json.dump(), "runs/a/report.json"); });
+  };
+  EXPECT_EQ(refusal("/world_size", 0), "runs/a/report.json is damaged: world_size is 0, expected an integer from 1 to 65536");
+  EXPECT_EQ(refusal("/memory/1/total", "none"), "runs/a/report.json is damaged: memory[1].total is \"none\", expected an object");
+  EXPECT_EQ(refusal("/memory/1/total/measured", 1.5), "runs/a/report.json is damaged: memory[1].total.measured is 1.5, expected an integer of at least 0");
+  EXPECT_EQ(refusal("/memory/1/total/measured", uint64_t{1} << 63), "runs/a/report.json is damaged: memory[1].total.measured is 9223372036854775808, expected an integer of at least 0");
+  EXPECT_EQ(refusal("/memory/1/rank", 0), "runs/a/report.json is damaged: memory[1].rank is 0, expected 1, as ranks are in their order");
+  EXPECT_EQ(refusal("/communication", Json::object()), "runs/a/report.json is damaged: communication.all_gather is missing");
+  EXPECT_EQ(refusal("/steps/median_seconds", "fast"), "runs/a/report.json is damaged: steps.median_seconds is \"fast\", expected a number or null");
+  EXPECT_EQ(refusal("/version", 1), "runs/a/report.json is damaged: version is 1, expected a text");
+  EXPECT_THAT(refusal("/memory", Json::array()), HasSubstr("memory is an array of 0, expected an entry for each of 2 ranks"));
+  EXPECT_THAT(message_of(ErrorKind::bad_data, [] { report_of("{\"version\"", "r"); }), HasSubstr("r is damaged: it is no JSON from byte"));
+  const std::string deep = R"({"version": )" + std::string(1'000'000, '[') + std::string(1'000'000, ']') + "}";
+  EXPECT_EQ(message_of(ErrorKind::bad_data, [&] { report_of(deep, "r"); }), "r is damaged: version is an array of 1, expected a text");
+  EXPECT_EQ(refusal("/threads", 5'000'000'000), "runs/a/report.json is damaged: threads is 5000000000, expected an integer from 1 to 1024");
+  EXPECT_EQ(message_of(ErrorKind::bad_data, [] { report_of("[]", "r"); }), "r is damaged: its value is an array of 0, expected an object");
 }
 
 TEST(Report, APlanHasNothingMeasured) {
