@@ -61,7 +61,7 @@ void read_words(std::vector<std::string> words, CommandLine& line) {
   }
   if (line.command == Command::generate) fail_usage("generate comes before its options: zerorun generate --hf DIR");
   if (line.command == Command::estimate) fail_usage("estimate comes before its options: zerorun estimate --model NAME");
-  if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, zerorun bench offload FILE or zerorun bench rates");
+  if (line.command == Command::bench) fail_usage("bench comes before its options: zerorun bench ladder, zerorun bench offload FILE, zerorun bench inference FILE or zerorun bench rates");
   if (named && !named->takes_file) {
     if (!words.empty()) fail_usage("zerorun {} takes no file, found {}", named->name, words.front());
     return;
@@ -113,6 +113,10 @@ CommandLine parse_bench(int argc, const char* const* argv) {
     line.offload = parse_offload_bench_options(argc, argv);
     line.config = line.offload->config;
     line.overrides = line.offload->overrides;
+  } else if (what == "inference") {
+    line.inference = parse_inference_bench_options(argc, argv);
+    line.config = line.inference->config;
+    line.overrides = line.inference->overrides;
   } else {
     line.ladder = parse_ladder_options(argc, argv);
   }
@@ -173,6 +177,7 @@ std::string help_text() {
   zerorun report runs/train              a page of a run that has ended, report.html in its folder: memory, loss, time, traffic
   zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
   zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
+  zerorun bench inference train.yaml     how long its model takes for a prompt and for each token after it, the memory, and room for keys and values; also with mpirun
   zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
   zerorun schema                         the JSON Schema of the file, for editors and checks
   zerorun env [--json]                   what a report of a problem should say of this machine and build
@@ -188,6 +193,8 @@ Options
   --json            evaluate, plan, env, bench: print JSON
   --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
   --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3
+  --requests R      bench inference: that are timed, 10, after one that is not; --batch N: samples of each, 1; --prompt-tokens N: of a sample, 512;
+                    --new-tokens M: after them, 50; --memory SIZE: of a rank, to see how many tokens' keys and values fit
   --path FOLDER     bench rates: on the disk to measure; --mib N: that are moved, 1024
   --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16,
                     sharded-offload,bf16-offload,offload

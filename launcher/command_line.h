@@ -6,6 +6,7 @@
 
 #include "launcher/estimate/estimate_options.h"
 #include "launcher/generate_command.h"
+#include "launcher/inference_bench.h"
 #include "launcher/ladder.h"
 #include "launcher/offload_bench.h"
 #include "launcher/planner/search_options.h"
@@ -30,9 +31,10 @@ struct CommandLine {
   LadderOptions ladder = {};        // bench ladder
   std::optional<RatesOptions> rates = {};          // bench rates
   std::optional<OffloadBenchOptions> offload = {};  // bench offload
+  std::optional<InferenceBenchOptions> inference = {};  // bench inference
 };
 
-// `zerorun FILE` is `zerorun train FILE`; `bench ladder`, `bench offload` and `bench rates` have options of their own. --help and --version win over
+// `zerorun FILE` is `zerorun train FILE`; `bench ladder`, `bench offload`, `bench inference` and `bench rates` have options of their own. --help and --version win over
 // everything else. Throws Error(usage), one line that ends with the hint to `zerorun --help`.
 CommandLine parse_command_line(int argc, const char* const* argv);
 

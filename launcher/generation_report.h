@@ -15,9 +15,6 @@ struct GenerationReport {
   std::vector<double> decode_seconds;  // of each token after it
 };
 
-// The value that a share of the values, in (0, 1], does not exceed: the smallest of them. REQUIRES values.
-double percentile(std::vector<double> values, double share);
-
 // One line. README.md has the form; figures of decoding are null where only one token was generated.
 std::string generation_json(const GenerationReport& report);
 

@@ -30,7 +30,7 @@ std::optional<int64_t> number(const po::variables_map& given, const char* name) 
 void check_words(const po::variables_map& given) {
   const auto words = given.count("words") != 0 ? given["words"].as<std::vector<std::string>>() : std::vector<std::string>();
   if (words.size() < 2 || words[1] != "ladder") {
-    fail_usage("zerorun bench knows ladder, offload and rates{}", words.size() < 2 ? "" : fmt::format(", found {}", words[1]));
+    fail_usage("zerorun bench knows ladder, offload, inference and rates{}", words.size() < 2 ? "" : fmt::format(", found {}", words[1]));
   }
   if (words.size() > 2) fail_usage("zerorun bench ladder takes no file, found {}", words[2]);
 }

@@ -16,8 +16,8 @@
 #include "launcher/agreement.h"
 #include "launcher/command_line.h"
 #include "launcher/ladder_report.h"
+#include "launcher/latency.h"
 #include "launcher/machine.h"
-#include "launcher/median.h"
 #include "launcher/prediction.h"
 
 namespace zerorun {
@@ -106,7 +106,7 @@ struct Measured {
 
 double median_of_warm(std::vector<double> seconds) {
   if (seconds.size() > 1) seconds.erase(seconds.begin());
-  return median(std::move(seconds));
+  return percentile(std::move(seconds), 0.5);
 }
 
 // A rank's part. Collective over the rung's ranks.

@@ -123,7 +123,7 @@ int run(int argc, char** argv) {
   std::exception_ptr unreadable;
   try {
     line = parse_command_line(argc, argv);
-    if (line.command == CommandLine::Command::train || line.command == CommandLine::Command::evaluate || line.offload) {
+    if (line.command == CommandLine::Command::train || line.command == CommandLine::Command::evaluate || line.offload || line.inference) {
       settings = read_settings(line.config, line.overrides);
       settle_model(settings);
     }
@@ -140,6 +140,9 @@ int run(int argc, char** argv) {
   }
   if (line.offload) {
     return run_to_the_end(settings, [&](MpiSession& session) { run_offload_bench(*line.offload, settings, session, std::cout); });
+  }
+  if (line.inference) {
+    return run_to_the_end(settings, [&](MpiSession& session) { run_inference_bench(*line.inference, settings, session, std::cout); });
   }
   if (line.command == CommandLine::Command::bench && !line.rates) {
     return run_to_the_end({}, [&](MpiSession& session) { run_ladder(line.ladder, session, std::cout); });

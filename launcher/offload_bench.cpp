@@ -10,8 +10,8 @@
 #include "core/threads.h"
 #include "launcher/agreement.h"
 #include "launcher/build.h"
+#include "launcher/latency.h"
 #include "launcher/machine.h"
-#include "launcher/median.h"
 #include "launcher/prediction.h"
 #include "launcher/pretrained.h"
 #include "launcher/ranks.h"
@@ -147,7 +147,7 @@ Measured measure(const Trial& trial) {
   engine.flush();
   auto busy = busy_of(trace);
   for (const auto resource : kResources) busy[resource] /= static_cast<double>(trial.steps);
-  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), median(seconds), busy};
+  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), percentile(seconds, 0.5), busy};
 }
 
 OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, int local_ranks) {

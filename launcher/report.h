@@ -99,8 +99,9 @@ std::string step_line(const StepTime& time);
 
 // Text of at most 100 columns but for the last line of the comparison, each line ended. Categories without bytes are left out.
 // REQUIRES memory is not empty; its first entry is rank 0.
-std::string prediction_table(const std::vector<RankMemory>& memory);  // rank 0 and the rank with the largest total
-std::string comparison_table(const Report& report);                   // the same with measured, difference and traffic
+std::string prediction_table(const std::vector<RankMemory>& memory);   // rank 0 and the rank with the largest total
+std::string memory_comparison(const std::vector<RankMemory>& memory);  // the same with measured and difference
+std::string comparison_table(const Report& report);                    // and with traffic
 
 // The measured half of a rank's memory, from its ledger, from what its process allocated without a scope, and its process's peak.
 // REQUIRES that the predicted half is there.

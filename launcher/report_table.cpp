@@ -112,8 +112,12 @@ std::string prediction_table(const std::vector<RankMemory>& memory) {
   return rows_of_two(memory, Column::predicted, [](const RankMemory& rank) { return rank.total.predicted; });
 }
 
+std::string memory_comparison(const std::vector<RankMemory>& memory) {
+  return rows_of_two(memory, Column::compared, [](const RankMemory& rank) { return rank.total.measured; });
+}
+
 std::string comparison_table(const Report& report) {
-  std::string text = rows_of_two(report.memory, Column::compared, [](const RankMemory& rank) { return rank.total.measured; });
+  std::string text = memory_comparison(report.memory);
   text += fmt::format("{:<16} {:>11} {:>19} {:>19} {:>15} {:>11}\n", "sent by rank 0", "calls", "predicted bytes", "sent bytes",
                       "difference", "seconds");
   const Communication& communication = report.communication;

@@ -13,9 +13,10 @@
 #include "launcher/device.h"
 #include "launcher/dtype_speed.h"
 #include "launcher/hf_export.h"
+#include "launcher/latency.h"
 #include "launcher/lr_schedule.h"
 #include "launcher/machine.h"
-#include "launcher/median.h"
+#include "launcher/measurement.h"
 #include "launcher/pretrained.h"
 #include "launcher/prediction.h"
 #include "launcher/ranks.h"
@@ -87,22 +88,6 @@ StepMetrics run_step(const Run& run, int64_t step) {
         evaluate_split(run.engine, run.communicator, run.data, training.micro_batch_size, training.eval_batches, run.ledger);
   }
   return metrics;
-}
-
-// Fills in what was measured, from every rank. Collective.
-void measure(std::vector<RankMemory>& memory, Communicator& communicator, const MemoryLedger& ledger) {
-  struct Measured {
-    MemoryUsage usage, unscoped;
-    int64_t process_peak, gpu_in_use;
-  };
-  const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes(),
-                                                 ledger.device() == Side::gpu ? gpu::bytes_in_use() : 0});
-  for (size_t rank = 0; rank < all.size(); ++rank) {
-    fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
-    if (!memory[rank].gpu) continue;
-    memory[rank].gpu->reserved.measured = all[rank].usage.gpu_reserved;
-    memory[rank].gpu->used.measured = all[rank].gpu_in_use;
-  }
 }
 
 void measure(Communication& communication, const Traffic& traffic) {
@@ -226,7 +211,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     stopped = agree_to_stop(communicator, signals.stop_requested()) != 0;
   }
   engine.flush();
-  report.steps.median_seconds = median(seconds);
+  report.steps.median_seconds = percentile(seconds, 0.5);
   if (report.steps.median_seconds > 0) {
     report.steps.tokens_per_second =
         static_cast<double>(settings.training.global_batch_size * settings.training.seq_len) / report.steps.median_seconds;

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/threads.h"
 #include "zero/evaluation.h"
+#include "zero/generation.h"
 
 namespace zerorun {
 namespace {
@@ -110,6 +111,13 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   if (workload.evaluations > 0) {
     prediction.traffic += traffic_of([&] { evaluate_split(engine, communicator, source, workload.micro_batch_size, 1, ledger); }) *
                           workload.evaluations * workload.batches_per_evaluation;
+  }
+  if (workload.generations > 0) {
+    prediction.traffic += traffic_of([&] {
+      const MemoryScope scope(ledger, batch_category(ledger));
+      const auto prompt = source.train(0, 0, workload.micro_batch_size).tokens;
+      generate(model, engine, communicator, ledger, prompt, {.max_tokens = workload.new_tokens}, [](std::span<const int64_t>) {});
+    }) * workload.generations;
   }
   prediction.memory = ledger.usage();
   ledger.set_listener(nullptr);

@@ -17,9 +17,11 @@ namespace zerorun {
 struct Workload {
   int64_t micro_batch_size = 1;  // samples per rank and step
   int64_t seq_len = 1;           // tokens per sample
-  int64_t steps = 1;  // 0: evaluations only
+  int64_t steps = 1;  // 0: evaluations or generations only
   int64_t evaluations = 0;  // passes over a validation split
   int64_t batches_per_evaluation = 0;
+  int64_t generations = 0;  // calls of generate(), each with a batch of prompts of seq_len tokens
+  int64_t new_tokens = 1;   // of each sample of a generation
   bool reads_parameters = false;  // all of them once, at the end: Engine::for_each_parameter
 };
 
@@ -37,10 +39,10 @@ struct DryRunOptions {
 
 struct Prediction {
   int ranks = 1;        // of the run
-  MemoryUsage memory;   // of the rank, peaks over steps and evaluations
-  Traffic traffic;      // of the rank, over steps and evaluations
+  MemoryUsage memory;   // of the rank, peaks over steps, evaluations and generations
+  Traffic traffic;      // of the rank, over the same
   int64_t padding = 0;  // elements of whole groups that hold no parameter
-  StepWork step;        // of the rank, once steps are alike; without steps, of an evaluation
+  StepWork step;        // of the rank, once steps are alike; without steps, of an evaluation, or of the last token
   // Peaks with the reading of the parameters: total_peak and arena_overhead; with a GPU what is reserved of it, and what lies in host memory beside.
   int64_t peak_to_the_end = 0, gpu_reserved_to_the_end = 0, host_to_the_end = 0;
 };

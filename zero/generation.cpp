@@ -25,7 +25,7 @@ class Texts {
   at::Tensor last() const { return tokens_.narrow(1, length_ - 1, 1).contiguous(); }
 
   void append(std::span<const int64_t> tokens) {
-    for (int64_t s = 0; s < samples(); ++s) tokens_.data_ptr<int64_t>()[s * tokens_.size(1) + length_] = tokens[static_cast<size_t>(s)];
+    for (int64_t s = 0; s < samples() && !tokens_.is_meta(); ++s) tokens_.data_ptr<int64_t>()[s * tokens_.size(1) + length_] = tokens[static_cast<size_t>(s)];
     ++length_;
   }
 
@@ -37,7 +37,8 @@ class Texts {
 std::vector<int64_t> draw(const at::Tensor& logits, const Sampling& sampling, int64_t position, Communicator& communicator) {
   const int64_t samples = logits.size(0), vocabulary = logits.size(1);
   std::vector<int64_t> own, all(static_cast<size_t>(communicator.size() * samples));
-  for (int64_t s = 0; s < samples; ++s) {
+  if (logits.is_meta()) own.resize(static_cast<size_t>(samples));  // of a dry run: any
+  for (int64_t s = std::ssize(own); s < samples; ++s) {
     const std::span row(logits.const_data_ptr<float>() + s * vocabulary, static_cast<size_t>(vocabulary));
     own.push_back(draw_token(row, sampling, s, position));
   }
@@ -52,7 +53,7 @@ GenerationTimes generate(const Model& model, Engine& engine, Communicator& commu
   using Clock = std::chrono::steady_clock;
   options.sampling.validate();
   ZR_CHECK(prompt.dim() == 2 && prompt.size(1) > 0 && options.max_tokens > 0, "a prompt of no tokens, or {} tokens to generate", options.max_tokens);
-  const MemoryScope scope(ledger, Category::activations);
+  const MemoryScope scope(ledger, batch_category(ledger));
   Texts texts(prompt, options.max_tokens);
   KeyValueCache cache(model, texts.length() + options.max_tokens - 1);
   GenerationTimes times;

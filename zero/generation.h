@@ -32,7 +32,7 @@ using TokenVisitor = std::function<void(std::span<const int64_t> tokens)>;
 
 // Collective: every rank passes the same int64 prompt [samples, length], options and kind of engine. All ranks get the same
 // tokens: draws are from (seed, sample, position), and rank 0's holds where another machine's arithmetic differs (8 bytes a sample
-// from each rank to each). Memory is that of Engine::infer, the cache for length + max_tokens - 1 positions. REQUIRES the length and
+// from each rank to each). Memory is that of Engine::infer, the cache for length + max_tokens - 1 positions. On the meta device nothing is drawn. REQUIRES the length and
 // max_tokens to be positive. Throws what KeyValueCache, Engine::infer, validate() and draw_token throw.
 GenerationTimes generate(const Model& model, Engine& engine, Communicator& communicator, MemoryLedger& ledger, const at::Tensor& prompt,
                          const GenerationOptions& options, const TokenVisitor& visit);

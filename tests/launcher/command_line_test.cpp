@@ -140,6 +140,17 @@ TEST(CommandLine, BenchOffloadTakesAConfiguration) {
   EXPECT_EQ(parse({"bench", "ladder", "--rows", "offload"}).ladder.rows, std::vector<std::string>{"offload"});
 }
 
+TEST(CommandLine, BenchInferenceTakesAConfiguration) {
+  const auto line = parse({"bench", "inference", "train.yaml", "--requests", "2", "--set", "run.seed=3"});
+  ASSERT_TRUE(line.inference.has_value());
+  EXPECT_EQ(line.config, "train.yaml");
+  EXPECT_EQ(line.inference->requests, 2);
+  EXPECT_EQ(line.overrides.size(), 1u);
+  EXPECT_FALSE(parse({"bench", "rates"}).inference.has_value());
+  EXPECT_EQ(parse({"bench", "inference", "--help"}).command, Command::help);
+  EXPECT_THAT(help_text(), testing::AllOf(testing::HasSubstr("zerorun bench inference"), testing::HasSubstr("--prompt-tokens N")));
+}
+
 TEST(CommandLine, SchemaAndEnvNeedNoFile) {
   EXPECT_EQ(parse({"schema"}).command, Command::schema);
   EXPECT_EQ(parse({"env"}).command, Command::env);
@@ -171,8 +182,8 @@ TEST(CommandLine, RefusesInOneLineWithAHint) {
       {{"train.yaml", "--json"}, "--json belongs to zerorun evaluate, plan and env"},
       {{"evaluate"}, "missing the configuration"},
       {{"evaluate", "train.yaml", "--ranks", "8"}, "an evaluation's ranks are those of mpirun"},
-      {{"bench"}, "zerorun bench knows ladder, offload and rates"},
-      {{"bench", "leader"}, "zerorun bench knows ladder, offload and rates, found leader"},
+      {{"bench"}, "zerorun bench knows ladder, offload, inference and rates"},
+      {{"bench", "leader"}, "zerorun bench knows ladder, offload, inference and rates, found leader"},
       {{"bench", "offload"}, "zerorun bench offload takes one configuration"},
       {{"bench", "offload", "a.yaml", "--steps", "0"}, "--steps is 0, expected 1 to"},
       {{"bench", "ladder", "train.yaml"}, "zerorun bench ladder takes no file, found train.yaml"},

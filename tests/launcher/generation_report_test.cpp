@@ -7,18 +7,6 @@
 namespace zerorun {
 namespace {
 
-TEST(GenerationReport, APercentileIsAValueThatThatShareDoesNotExceed) {
-  std::vector<double> values;
-  for (int i = 100; i >= 1; --i) values.push_back(i);
-  EXPECT_EQ(percentile(values, 0.5), 50);
-  EXPECT_EQ(percentile(values, 0.9), 90);
-  EXPECT_EQ(percentile(values, 0.99), 99);
-  EXPECT_EQ(percentile(values, 1), 100);
-  EXPECT_EQ(percentile({3, 1}, 0.5), 1);
-  EXPECT_EQ(percentile({3, 1}, 0.51), 3);
-  EXPECT_EQ(percentile({7}, 0.01), 7);
-}
-
 TEST(GenerationReport, RatesAreOfTheTokensAfterTheFirst) {
   GenerationReport report;
   report.tokens = {4, 5, 6};
