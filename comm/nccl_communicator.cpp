@@ -11,6 +11,7 @@
 #include "comm/nccl_group.h"
 #include "comm/rank_rounds.h"
 #include "comm/rank_sum.h"
+#include "comm/slab_memory.h"
 #include "core/error.h"
 #include "core/gpu/gpu.h"
 #include "core/gpu/shape.h"
@@ -47,12 +48,25 @@ ncclResult_t grouped(Body body) {
   return first_wrong == ncclSuccess ? ended : first_wrong;
 }
 
+// Collective. Ranks cut their slabs alike: of all the least counts.
+SlabMemory::Slab make_slab(Communicator& control, NcclGroup& group, int64_t least_bytes) {
+  auto slab = group.allocate(least_bytes);
+  try {
+    slab.bytes = std::ranges::min(gather(control, slab.bytes));
+    group.register_memory(slab.data, slab.bytes);
+  } catch (...) {
+    group.free(slab.data);
+    throw;
+  }
+  return slab;
+}
+
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(Communicator& control, NcclOptions options) : control_(control), options_(std::move(options)) {
   if (size() == 1) return;
   group_ = std::make_shared<NcclGroup>(control, options_);
-  slabs_ = SlabMemory::of({.make = [this](int64_t least) { return make_slab(least); },
+  slabs_ = SlabMemory::of({.make = [&control, group = group_](int64_t least) { return make_slab(control, *group, least); },
                            .release = [group = group_](char* data) { group->free(data); },
                            .settle = [group = group_] { group->settle_memory(); }});
 }
@@ -138,23 +152,11 @@ at::Tensor NcclCommunicator::allocate(int64_t bytes) {
   return gpu_buffer(std::move(buffer.memory), bytes);
 }
 
-SlabMemory::Slab NcclCommunicator::make_slab(int64_t least_bytes) {
-  auto slab = group_->allocate(least_bytes);
-  try {
-    slab.bytes = std::ranges::min(gather(control_, slab.bytes));
-    group_->register_memory(slab.data, slab.bytes);
-  } catch (...) {
-    group_->free(slab.data);
-    throw;
-  }
-  return slab;
-}
-
 int64_t NcclCommunicator::slab_bytes() {
   if (!group_) return gpu::Shape().slab_bytes;
   const auto slab = group_->allocate(1);
   group_->free(slab.data);
-  return std::ranges::min(gather(control_, slab.bytes));
+  return gpu_pages(std::ranges::min(gather(control_, slab.bytes)));
 }
 
 void NcclCommunicator::tell(const Activity& activity) {

@@ -9,12 +9,12 @@
 #include <string>
 
 #include "comm/communicator.h"
-#include "comm/slab_memory.h"
 #include "core/gpu/handle.h"
 
 namespace zerorun {
 
 class NcclGroup;
+class SlabMemory;
 
 struct NcclOptions {
   double timeout_seconds = 0;     // from where a collective could start on this rank; 0: none
@@ -54,7 +54,6 @@ class NcclCommunicator : public Communicator {
   void abandon() noexcept override;
 
  private:
-  SlabMemory::Slab make_slab(int64_t least_bytes);
   void sum_strictly(const std::string& what, Span full, Span slice, Span scratch, GpuStream stream);
 
   Communicator& control_;

@@ -6,6 +6,7 @@
 
 #include "comm/buffers.h"
 #include "comm/collective.h"
+#include "comm/slab_memory.h"
 #include "core/error.h"
 #include "core/memory.h"
 

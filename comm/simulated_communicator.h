@@ -4,10 +4,11 @@
 #include <memory>
 
 #include "comm/communicator.h"
-#include "comm/slab_memory.h"
 #include "core/gpu/shape.h"
 
 namespace zerorun {
+
+class SlabMemory;
 
 class SimulatedCommunicator : public Communicator {
  public:

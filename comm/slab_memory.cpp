@@ -2,6 +2,8 @@
 
 #include <optional>
 
+#include "core/error.h"
+
 namespace zerorun {
 namespace {
 
@@ -28,6 +30,7 @@ SlabMemory::Place SlabMemory::place(int64_t bytes) {
     }
   }
   const Slab slab = source_.make(bytes);
+  ZR_CHECK(slab.bytes >= bytes, "a slab of {} bytes for {}", slab.bytes, bytes);
   auto pages = std::make_unique<PagesCharge>(slab.bytes);
   const std::lock_guard lock(mutex_);
   const int number = made_++;

@@ -25,7 +25,7 @@ class SlabMemory : public std::enable_shared_from_this<SlabMemory> {
     std::function<void()> settle;  // before a place is used again: what computes may still read it
   };
 
-  // `source` is called while a buffer lives, at most.
+  // `source` makes inside of take(), and releases and settles as long as a buffer lives.
   static std::shared_ptr<SlabMemory> of(Source source) { return std::shared_ptr<SlabMemory>(new SlabMemory(std::move(source))); }
 
   struct Buffer {

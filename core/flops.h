@@ -2,6 +2,7 @@
 // Those of the ops here: what a unit asks LibTorch for itself is not counted. What reads memory more than it computes (norms, activation functions, updates) is not counted.
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <utility>
 
 namespace zerorun {
@@ -15,7 +16,7 @@ class FlopScope {
   FlopScope& operator=(const FlopScope&) = delete;
 
   static void add(int64_t flops) {
-    if (current()) *current() += flops;
+    if (current() && __builtin_add_overflow(*current(), flops, current())) *current() = std::numeric_limits<int64_t>::max();
   }
 
  private:

@@ -118,10 +118,11 @@ PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, con
 
 // Ranks that share memory send in the time of who computes.
 Computation computation_of(const Settings& settings, const EngineOptions& options, const RunShape& shape) {
-  return {.dtype = name_of(settings.precision.param_dtype),
+  const bool tf32 = settings.precision.tf32 && shape.device == Side::gpu && settings.precision.param_dtype == Settings::ParamDtype::fp32;
+  return {.dtype = tf32 ? "tf32" : name_of(settings.precision.param_dtype),
           .optimizer_states = make_optimizer(settings.optimizer)->state_count(),
           .overlaps = options.offload.overlaps(),
-          .gathers_ahead = options.prefetch > 0 && shape.readers != Readers::all,
+          .gathers_ahead = (options.prefetch > 0 || !options.sharding.parameters) && shape.readers != Readers::all,
           .device = shape.device,
           .threads = shape.threads,
           .at = {shape.ranks, shape.hosts}};
@@ -129,7 +130,7 @@ Computation computation_of(const Settings& settings, const EngineOptions& option
 
 std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape) {
   const auto rates = read_rates(rates_path());
-  if (!rates) return std::nullopt;
+  if (!rates || (shape.device == Side::gpu && !rates->host_adamw)) return std::nullopt;  // those of a processor say nothing of a GPU
   return step_time(prediction.step, *rates, computation_of(settings, engine_options(settings, prediction.ranks), shape));
 }
 

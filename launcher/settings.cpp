@@ -157,8 +157,8 @@ int micro_batches_of(const Settings& settings, int ranks) {
        global, micro, ranks, ranks == 1 ? "" : "s", micro * ranks, ways_out(global, micro, ranks));
 }
 
-std::string resolved_yaml(const Settings& settings) {
-  std::string text = "# The configuration as it ran, each value with its origin.\n";
+std::string resolved_yaml(const Settings& settings, const std::string& header) {
+  std::string text = fmt::format("# {}\n", header);
   std::string section;
   for (const Field& field : settings_schema()) {
     const std::string indent(2 * (1 + std::count(field.section.begin(), field.section.end(), '.')), ' ');

@@ -192,7 +192,7 @@ std::vector<Contradiction> validate(const Settings& settings);
 int micro_batches_of(const Settings& settings, int ranks);
 
 // Every key with its value and, as a comment, its origin. Reads back to equal settings.
-std::string resolved_yaml(const Settings& settings);
+std::string resolved_yaml(const Settings& settings, const std::string& header = "The configuration as it ran, each value with its origin.");
 
 // Equal on ranks whose settings are equal; origins do not count. FNV-1a, 64 bits, of the resolved keys and values.
 uint64_t fingerprint(const Settings& settings);

@@ -107,7 +107,9 @@ double StepTime::total() const {
 
 Resource StepTime::bounded_by() const {
   if (!overlaps) return largest_of(sum_of(seconds));
-  return largest_of(*std::ranges::max_element(seconds, {}, largest));
+  ByResource bound;
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) bound[largest_of(seconds[phase])] += of_phase(phase);
+  return largest_of(bound);
 }
 
 std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {

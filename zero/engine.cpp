@@ -37,18 +37,18 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   stage_.restart();
   for (const auto& batch : micro_batches) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
-    if (computes_ && !computes_(std::ssize(losses))) {
-      losses.push_back(losses.back().clone());
-      continue;
-    }
     StepContext context{{}, {}, Mode::train, per_token * scale, {options_.seed, steps_, batch.first_sample}};
     stage_.place(batch.tokens, batch.targets, /*ordered=*/true, context);
-    losses.push_back(run_passes(context, place));
+    const bool computes = !computes_ || computes_(std::ssize(losses));
+    losses.push_back(computes ? run_passes(context, place) : losses.back().clone());
   }
   ++steps_;
   gradient_scale_ = scale;
   tell("gradient norm");
-  for (const auto& group : groups_) group->share_gradients().wait();
+  {
+    const SentScope sent(options_.sent, work_.published);
+    for (const auto& group : groups_) group->share_gradients().wait();
+  }
   norms_->restart();
   for (size_t g = 0; g < groups_.size(); ++g) groups_[g]->take_squared_norm(*norms_, g);
   const StepSums sums = decision_ ? update_by_decision(losses) : sum_on_host(losses);

@@ -1,6 +1,6 @@
 #include "zero/step_work.h"
 
-#include "core/error.h"
+#include <limits>
 
 namespace zerorun {
 namespace {
@@ -32,9 +32,7 @@ StepWork sum(const StepWork& work, const StepWork& more, int64_t times) {
   StepWork all = work;
   for_each_amount(all, more, [times](int64_t& amount, int64_t added) {
     int64_t product = 0;
-    if (__builtin_mul_overflow(added, times, &product) || __builtin_add_overflow(amount, product, &amount)) {
-      fail(ErrorKind::configuration, "what a step has to do does not fit 64 bits: {} times {}; expected a smaller global batch", times, added);
-    }
+    if (__builtin_mul_overflow(added, times, &product) || __builtin_add_overflow(amount, product, &amount)) amount = std::numeric_limits<int64_t>::max();
   });
   return all;
 }

@@ -43,7 +43,7 @@ struct StepWork {
 };
 
 StepWork difference(const StepWork& more, const StepWork& less);
-// work + times more. Throws Error(configuration) where it does not fit 64 bits.
+// work + times more; what does not fit 64 bits is the most that does.
 StepWork sum(const StepWork& work, const StepWork& more, int64_t times);
 
 }  // namespace zerorun

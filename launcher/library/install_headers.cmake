@@ -1,7 +1,7 @@
 # Installs the headers as include/zerorun/..., with their includes of each other rewritten from "core/unit.h" to
 # "zerorun/core/unit.h". So one folder on the include path is enough, and a user's own core/unit.h is neither taken for
 # ours nor hidden by it. Reads `source`, the project's folder, and `destination`.
-set(private core/account.h core/arena.h core/arena_layout.h core/pch.h core/philox.h core/gpu/allocator.h core/gpu/cuda_check.h core/gpu/stretch.h core/weights/config_values.h core/weights/json_file.h comm/mpi_transport.h comm/nccl_group.h zero/update_rules.h)
+set(private core/account.h core/arena.h core/arena_layout.h core/pch.h core/philox.h core/gpu/allocator.h core/gpu/cuda_check.h core/gpu/mapped_bytes.h core/gpu/stretch.h core/weights/config_values.h core/weights/json_file.h comm/mpi_transport.h comm/nccl_group.h comm/slab_memory.h zero/random_words.h zero/update_rules.h)
 
 function(install_header from to)
   file(READ "${source}/${from}" text)

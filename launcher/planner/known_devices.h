@@ -17,6 +17,7 @@ struct KnownDevice {
   int64_t memory = 0;    // bytes that a program finds
   int multiprocessors = 0;
   double memory_bandwidth = 0;  // bytes a second, of the data sheet
+  int64_t slab_bytes = 0;  // that NCCL allocates at a time (comm/slab_memory.h)
   Rates rates;           // with the host that it is commonly rented in
   GpuBaseline baseline;  // that CUDA, cuBLAS and NCCL take of it: assumed until a run has measured it
 };

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <fstream>
 #include <ostream>
 
 #include "core/error.h"
@@ -20,6 +22,23 @@ namespace {
 
 // What MPI takes of a rank before the model is there, beyond what this process has, and what mpirun takes itself.
 constexpr int64_t kMpi = int64_t{4} << 20, kLauncher = int64_t{6} << 20;
+
+constexpr int kMostThreads = 8;  // that search; each may have a team of its rank's size
+
+// On a terminal, on one line that goes when the search ends, or fails.
+class SearchProgress {
+ public:
+  ~SearchProgress() { erase(); }
+  void show(size_t done, size_t all) const {
+    if (shows_) std::fprintf(stderr, "\rsearching: %zu of %zu ways", done, all);
+  }
+  void erase() const {
+    if (shows_) std::fputs("\r\033[K", stderr);
+  }
+
+ private:
+  const bool shows_ = isatty(STDERR_FILENO) != 0;
+};
 
 // The machines: how fast they are, what they have, and what of it is taken before the model is there.
 struct Machines {
@@ -61,6 +80,7 @@ Machines machines_of(const CommandLine& line, const Settings& settings) {
     machines.words = fmt::format("{} ({})", device->name, device->source);
     machines.rates = device->rates;
     machines.shape.gpu.multiprocessors = device->multiprocessors;
+    machines.shape.gpu.slab_bytes = device->slab_bytes;
     machines.baseline.gpu = device->baseline;
     if (line.ranks == 1) machines.baseline.gpu->nccl = 0;
     if (!machines.limits.device) machines.limits.device = device->memory;
@@ -72,6 +92,11 @@ Machines machines_of(const CommandLine& line, const Settings& settings) {
       fail(ErrorKind::configuration,
            "plans are ordered by the time of a step, and nothing is known of this machine's rates: measure them with zerorun bench rates, or name a --device or a file of --rates");
     }
+    if (gpu && !rates->host_adamw) {
+      fail(ErrorKind::configuration, "{} has the rates of a processor, and the plan is for GPUs: name a --device, such as h100, or a file with the rates of one (parameters_per_second.host_adamw beside its own)",
+           path);
+    }
+    if (gpu && !machines.limits.device) fail(ErrorKind::configuration, "a plan for GPUs whose --device is not named needs their --device-memory");
     machines.words = fmt::format("rates of {}", rates->host);
     machines.rates = *rates;
     check_rates(line, settings, path, machines.rates);
@@ -100,15 +125,27 @@ void add_limit_of_rank(const Settings& settings, const Machines& machines, Space
   least = std::min(least.value_or(limit), limit);
 }
 
+constexpr std::string_view kChosen = "Chosen by zerorun plan --search: ";  // begins what it writes
+
+// Only what a search has written is replaced.
+void check_target(const std::string& path) {
+  std::ifstream file(path);
+  std::string line;
+  if (!file || (std::getline(file, line) && line.starts_with(fmt::format("# {}", kChosen)))) return;
+  fail(ErrorKind::cannot_create, "--write {}: there is a file that no search has written; name another", path);
+}
+
 void write_plan(const std::string& path, const FittingPlan& best, const std::string& words) {
   const auto files = make_file_system();
   const auto check = [&](int failure) {
     if (failure) fail(ErrorKind::cannot_create, "--write {}: {}", path, std::generic_category().message(failure));
   };
+  const std::string partial = path + ".partial";
   std::unique_ptr<OutputFile> file;
-  check(files->open(path, FileSystem::Mode::truncate, file));
-  check(file->write(fmt::format("# {}\n{}", words, resolved_yaml(best.way.settings))));
+  check(files->open(partial, FileSystem::Mode::truncate, file));
+  check(file->write(resolved_yaml(best.way.settings, std::string(kChosen) + words)));
   check(file->close());
+  check(files->rename(partial, path));
 }
 
 std::string why_nothing_fits(const SearchResult& result) {
@@ -125,6 +162,7 @@ void plan_search(const CommandLine& line, std::ostream& out) {
   Settings smallest = settings;
   smallest.training.micro_batch_size = 1;
   micro_batches_of(smallest, line.ranks);
+  if (line.search->write) check_target(*line.search->write);
   auto machines = machines_of(line, settings);
   add_limit_of_rank(settings, machines, machines.limits);
   const bool gpu = machines.shape.device == Side::gpu;
@@ -140,10 +178,9 @@ void plan_search(const CommandLine& line, std::ostream& out) {
     ZR_CHECK(time.has_value(), "rates that a plan needs are missing, after they were there");
     return Foretold{space_of(predicted_memory(prediction, model, {machines.baseline}).front(), machines.shape.ranks_of_host()), *time};
   };
-  const bool shows = isatty(STDERR_FILENO) != 0;
-  const auto result = search(ways, line.ranks, machines.limits, foretell, usable_cores(), [&](size_t done, size_t all) {
-    if (shows) std::fprintf(stderr, "\rsearching: %zu of %zu ways%s", done, all, done == all ? "\r\033[K" : "");
-  });
+  const SearchProgress progress;
+  const auto result = search(ways, line.ranks, machines.limits, foretell, std::min(usable_cores(), kMostThreads), [&](size_t done, size_t all) { progress.show(done, all); });
+  progress.erase();
   const Searched searched{machines.words, model.parameter_count(), line.ranks, line.hosts, settings.training.global_batch_size * settings.training.seq_len, machines.limits};
   out << (line.json ? search_json(result, searched) + "\n" : search_table(result, searched));
   if (result.plans.empty()) fail(ErrorKind::out_of_memory, "{}", why_nothing_fits(result));

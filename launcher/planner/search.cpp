@@ -10,6 +10,8 @@
 #include <mutex>
 #include <thread>
 
+#include "core/error.h"
+
 namespace zerorun {
 namespace {
 
@@ -33,23 +35,24 @@ Way way_of(const Settings& settings, const Choice& choice, const SearchSpace& sp
   Way way{settings, "", 0};
   auto& zero = way.settings.zero_optimization;
   auto& checkpoint = way.settings.activation_checkpoint;
-  const auto sleep = [&](auto& place, Offload where, const char* key) {
-    place.device = where;
-    if (where == Offload::nvme && !place.path) place.path = space.disk;
-    for (const char* part : {"device", "path"}) way.settings.origins[fmt::format("zero_optimization.{}.{}", key, part)] = "zerorun plan --search";
+  const auto chosen = [&](const std::string& key) { way.settings.origins[key] = "zerorun plan --search"; };
+  // What sleeps on disk sleeps in one folder: the one that the configuration names, if it does.
+  const auto folder = zero.offload_param.path ? zero.offload_param.path : zero.offload_optimizer.path ? zero.offload_optimizer.path : checkpoint.path ? checkpoint.path : space.disk;
+  const auto sleep = [&](auto& place, Offload& device, Offload where, const std::string& section, const char* key) {
+    device = where;
+    chosen(section + key);
+    if (where != Offload::nvme || place.path) return;
+    place.path = folder;
+    chosen(section + "path");
   };
   zero.stage = choice.stage;
   zero.prefetch = choice.prefetch;
   zero.offload_param.buffer_count = kSlots;
-  sleep(zero.offload_param, choice.parameters, "offload_param");
-  sleep(zero.offload_optimizer, choice.optimizer, "offload_optimizer");
+  sleep(zero.offload_param, zero.offload_param.device, choice.parameters, "zero_optimization.offload_param.", "device");
+  sleep(zero.offload_optimizer, zero.offload_optimizer.device, choice.optimizer, "zero_optimization.offload_optimizer.", "device");
+  sleep(checkpoint, checkpoint.offload, choice.activations, "activation_checkpoint.", "offload");
   checkpoint.mode = choice.recompute ? Checkpointing::full : Checkpointing::none;
-  checkpoint.offload = choice.activations;
-  if (choice.activations == Offload::nvme && !checkpoint.path) checkpoint.path = space.disk;
-  for (const char* key : {"zero_optimization.stage", "zero_optimization.prefetch", "zero_optimization.offload_param.buffer_count", "activation_checkpoint.mode",
-                          "activation_checkpoint.offload", "activation_checkpoint.path", "training.micro_batch_size"}) {
-    way.settings.origins[key] = "zerorun plan --search";
-  }
+  for (const char* key : {"zero_optimization.stage", "zero_optimization.prefetch", "zero_optimization.offload_param.buffer_count", "activation_checkpoint.mode", "training.micro_batch_size"}) chosen(key);
   std::vector<std::string> words{fmt::format("stage {}", choice.stage)};
   const auto switch_on = [&](Offload where, const char* what) {
     if (where == Offload::none) return;
@@ -179,7 +182,7 @@ std::vector<Way> ways_of(const Settings& settings, const SearchSpace& space) {
 
 SearchResult search(const std::vector<Way>& ways, int ranks, const SpaceLimits& limits, const Foretell& foretell, int threads, const std::function<void(size_t, size_t)>& tell) {
   SearchResult result;
-  if (ways.empty()) return result;
+  ZR_CHECK(!ways.empty(), "a search without a way");
   Settings first = ways.front().settings;
   first.training.micro_batch_size = 1;
   const int64_t samples = micro_batches_of(first, ranks);

@@ -155,7 +155,8 @@ std::string search_table(const SearchResult& result, const Searched& searched) {
   const auto several = [](auto count, const char* what) { return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s"); };
   std::string text = wrapped(fmt::format("{} parameters, {} on {}: {}", searched.parameters, several(searched.ranks, "rank"), several(searched.hosts, "host"), searched.device));
   const auto plans = result.worthwhile();
-  text += fmt::format("{} of {} ways fit; the fastest, and those that take less of the device or of the host:\n", result.plans.size(), result.plans.size() + result.rejected.size());
+  text += fmt::format("{} of {} ways fit{}\n", result.plans.size(), result.plans.size() + result.rejected.size(),
+                      plans.empty() ? "" : "; the fastest, and those that take less of the device or of the host:");
   if (!plans.empty()) {
     text += "\n" + Row{"stage", "parameters", "optimizer", "activations", "micro", "step s", "bound", "device", "host"}.text();
     for (size_t i = 0; i < std::min(kPlansShown, plans.size()); ++i) text += row_of(*plans[i]).text();

@@ -31,6 +31,12 @@ class Group:
         self.path = GROUPS / f"zerorun-boundary-{os.getpid()}"
         self.path.mkdir()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.path.rmdir()
+
     def limit(self, size):
         with contextlib.suppress(OSError):
             (self.path / "memory.force_empty").write_text("0", encoding="ascii")
@@ -90,8 +96,8 @@ def main():
     parser.add_argument("--count", type=int, default=10)
     arguments = parser.parse_args()
     draw, wrong = generator(arguments.seed), 0
-    with tempfile.TemporaryDirectory(dir=".") as path:
-        boundary = Boundary(Folder(path, arguments.program, arguments.mpirun), draw, Group())
+    with tempfile.TemporaryDirectory(dir=".") as path, Group() as group:
+        boundary = Boundary(Folder(path, arguments.program, arguments.mpirun), draw, group)
         for _ in range(arguments.count):
             failure, line = boundary.check(Run(draw, ranks=draw.randint(1, 2), large=True))
             wrong += bool(failure)

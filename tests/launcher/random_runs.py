@@ -27,7 +27,7 @@ class Run:
             "model.max_position_embeddings": 256,
             "training.steps": 2,
             "training.micro_batch_size": micro,
-            "training.global_batch_size": micro * self.ranks * draw.choice((1, 1, 2, 3, 5)),
+            "training.global_batch_size": micro * self.ranks * draw.choice((1, 1, 2, 3, 5, 9) if large else (1, 2, 3, 7, 40)),
             "training.seq_len": draw.randint(64, 256) if large else draw.randint(5, 100),
             "optimizer.name": draw.choice(("AdamW", "AdamW", "SGD")),
             "optimizer.lr": 1e-3,

@@ -33,6 +33,8 @@ class Searching(Program):
         largest, smallest = free["plans"][0]["host_bytes"], min(plan["host_bytes"] for plan in free["plans"])
         limit = (largest + smallest) // 2
         found = self.search("--host-memory", str(limit), "--write", "best.yaml")
+        self.assertTrue((self.folder / "best.yaml").read_text().startswith("# Chosen by zerorun plan --search: "))
+        found = self.search("--host-memory", str(limit), "--write", "best.yaml")  # its own file is replaced
         best = found["plans"][0]
         self.assertLessEqual(best["host_bytes"], limit)
         self.assertGreater(best["micro_batches"], 1)
@@ -69,7 +71,8 @@ class Searching(Program):
         self.assertGreater(best["device_bytes"], 1 << 29)
         self.assertIn(best["bound"], ("compute", "links", "update"))
         self.assertTrue(any(plan["settings"]["zero_optimization.offload_optimizer.device"] == "cpu" for plan in found["plans"]))
-        smaller = self.search("--device-memory", "2GiB", "--rates", "rates.json", ranks=8)
+        (self.folder / "gpu.json").write_text(json.dumps(RATES | {"parameters_per_second": {"adamw": 1e10, "host_adamw": 1e9}}))
+        smaller = self.search("--device-memory", "2GiB", "--rates", "gpu.json", ranks=8)
         self.assertEqual(smaller["searched"]["device_bytes"], 2 << 30)
 
     def test_the_table_fits_a_terminal_and_says_why(self):
@@ -88,7 +91,9 @@ class Searching(Program):
         refused(64, "give --device, whose rates are known, or --rates FILE", "--search", "--device", "h100", "--rates", "rates.json")
         refused(66, "--rates nowhere.json: no such file", "--search", "--rates", "nowhere.json")
         refused(73, "--write nowhere/a.yaml: No such file or directory", "--search", "--write", "nowhere/a.yaml")
+        refused(78, "has the rates of a processor, and the plan is for GPUs", "--search", "--device-memory", "2GiB")
         refused(78, "run.device is cpu, but --device is of a GPU", "--search", "--device", "h100", "--set", "run.device=cpu")
+        refused(73, "--write train.yaml: there is a file that no search has written", "--search", "--write", "train.yaml")
         refused(78, "says nothing of what goes between hosts", "--search", "--hosts", "2")
         refused(78, "no multiple of micro_batch_size 1 x 2 ranks", "--search", "--set", "training.global_batch_size=7")
         refused(83, "fits, even with a micro-batch of 1: the nearest", "--search", "--host-memory", "1MiB")
