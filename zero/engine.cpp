@@ -39,8 +39,12 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
     StepContext context{{}, {}, Mode::train, per_token * scale, {options_.seed, steps_, batch.first_sample}};
     stage_.place(batch.tokens, batch.targets, /*ordered=*/true, context);
-    const bool computes = !computes_ || computes_(std::ssize(losses));
-    losses.push_back(computes ? run_passes(context, place) : losses.back().clone());
+    if (computes_ && !computes_(std::ssize(losses))) {
+      const MemoryScope scope(ledger_, Category::activations);
+      losses.push_back(losses.back().clone());
+      continue;
+    }
+    losses.push_back(run_passes(context, place));
   }
   ++steps_;
   gradient_scale_ = scale;

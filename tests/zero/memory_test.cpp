@@ -101,6 +101,22 @@ int64_t process_status(const std::string& field) {
   throw std::runtime_error("no " + field + " in /proc/self/status");
 }
 
+// Of a step's micro-batches a dry run computes three; the tokens of all wait in host memory.
+TEST(MemoryTruth, BesideAGpuEveryMicroBatchHasItsPlace) {
+  const auto host = [](int micro_batches) {
+    const Model model = make_gpt2({.vocab_size = 100, .hidden_size = 32, .num_hidden_layers = 2, .num_attention_heads = 2, .max_position_embeddings = 64});
+    DryRunOptions options;
+    options.device = Side::gpu;
+    options.engine.sharding = Sharding::of_stage(0, micro_batches);
+    options.engine.micro_batches = micro_batches;
+    options.workload = {4, 64, 1, 0, 0};
+    return dry_run(model, *make_adamw({}), options).memory.peak_of(Category::host);
+  };
+  const int64_t one = host(3) - host(2);
+  EXPECT_GE(one, 2 * 4 * 64 * 8) << "tokens and targets";
+  EXPECT_EQ(host(8), host(3) + 5 * one);
+}
+
 TEST(MemoryTruth, APredictionTakesNoMemoryOfTheModelsSize) {
   const Model model = make_gpt2({.hidden_size = 12288, .num_hidden_layers = 96, .num_attention_heads = 96, .max_position_embeddings = 2048});
   DryRunOptions options;
