@@ -16,14 +16,11 @@ void plan(const CommandLine& line, std::ostream& out) {
   settle_model(settings);
   micro_batches_of(settings, line.ranks);  // before the data is opened
   const Model model = make_model(settings);
-  const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
-  const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
-  const int threads = threads_of(settings, (line.ranks + line.hosts - 1) / line.hosts);
+  const int64_t windows = planned_validation_windows(settings);
   const Side device = settings.run.device == Settings::Device::cuda ? Side::gpu : Side::host;
   Baseline baseline{process_anonymous_bytes(), {}};
   if (device == Side::gpu) baseline.gpu.emplace();  // what a machine's libraries take of its GPU is known there
-  const auto readers = device == Side::gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
-  const RunShape shape{.ranks = line.ranks, .threads = threads, .hosts = line.hosts, .readers = readers, .device = device};
+  const RunShape shape = planned_shape(settings, line.ranks, line.hosts, device);
   const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, windows); };
   const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, std::vector<Baseline>(line.ranks, baseline));

@@ -58,6 +58,21 @@ int64_t evaluations_of(const Settings& settings, int64_t validation_windows) {
   return training.steps / training.eval_interval + extra_at_end;
 }
 
+RunShape planned_shape(const Settings& settings, int ranks, int hosts, Side device) {
+  RunShape shape{.ranks = ranks, .hosts = hosts, .device = device};
+  shape.threads = threads_of(settings, shape.ranks_of_host());
+  if (device == Side::gpu) {
+    shape.readers = ranks > 1 ? Readers::gpus : Readers::owner;
+  } else {
+    shape.readers = hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
+  }
+  return shape;
+}
+
+int64_t planned_validation_windows(const Settings& settings) {
+  return std::holds_alternative<std::monostate>(settings.data.validation) ? 0 : open_data(settings).validation_windows();
+}
+
 Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows, MemoryTimeline* timeline) {
   const auto& training = settings.training;
   const int ranks = shape.ranks;

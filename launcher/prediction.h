@@ -23,11 +23,15 @@ inline constexpr int64_t kLibraryFirstUse = int64_t{8} << 20;
 // `validation_windows` is 0 without a split.
 struct RunShape {
   int ranks = 1, threads = 1, hosts = 1;
-  int ranks_of_host() const { return (ranks + hosts - 1) / hosts; }
+  int ranks_of_host() const { return RanksAt{ranks, hosts}.of_host(); }
   Readers readers = Readers::owner;
   Side device = Side::host;
   gpu::Shape gpu = {};
 };
+// Of a run that is not under way: on processors or GPUs, its communicator what it would be there.
+RunShape planned_shape(const Settings& settings, int ranks, int hosts, Side device);
+// Of its validation split, which is opened where there is one.
+int64_t planned_validation_windows(const Settings& settings);
 // `timeline`, where there is one, becomes that of a step.
 Prediction predict(const Settings& settings, const Model& model, const RunShape& shape, int64_t validation_windows, MemoryTimeline* timeline = nullptr);
 

@@ -65,14 +65,12 @@ void check_rates(const CommandLine& line, const Settings& settings, const std::s
 Machines machines_of(const CommandLine& line, const Settings& settings) {
   const auto& options = *line.search;
   const auto device = options.device ? find_device(*options.device) : std::nullopt;
-  const int local = (line.ranks + line.hosts - 1) / line.hosts;
   const bool gpu = settings.run.device == Settings::Device::cuda || (settings.run.device == Settings::Device::automatic && (device || options.device_memory));
   if (!gpu && (device || options.device_memory)) {
     fail(ErrorKind::configuration, "run.device is cpu, but {} is of a GPU: set it to cuda, or plan with --host-memory", device ? "--device" : "--device-memory");
   }
   Machines machines;
-  machines.shape = {.ranks = line.ranks, .threads = threads_of(settings, local), .hosts = line.hosts, .device = gpu ? Side::gpu : Side::host};
-  machines.shape.readers = gpu ? (line.ranks > 1 ? Readers::gpus : Readers::owner) : line.hosts == 1 && settings.comm.pretend_hosts == 1 ? Readers::all : Readers::host;
+  machines.shape = planned_shape(settings, line.ranks, line.hosts, gpu ? Side::gpu : Side::host);
   machines.baseline = {process_anonymous_bytes() + kMpi, {}};
   machines.limits = {options.device_memory, options.host_memory, options.disk};
   if (gpu) machines.baseline.gpu.emplace();
@@ -168,8 +166,7 @@ void plan_search(const CommandLine& line, std::ostream& out) {
   const bool gpu = machines.shape.device == Side::gpu;
   if (gpu) settings.run.device = Settings::Device::cuda;
   const Model model = make_model(settings);
-  const bool validates = !std::holds_alternative<std::monostate>(settings.data.validation);
-  const int64_t windows = validates ? open_data(settings).validation_windows() : 0;
+  const int64_t windows = planned_validation_windows(settings);
 
   const auto ways = ways_of(settings, {.may_use_host = gpu, .disk = machines.limits.disk ? std::optional<std::string>(".") : std::nullopt});
   const auto foretell = [&](const Settings& with) {
