@@ -67,6 +67,15 @@ class LocalFileSystem : public FileSystem {
 
 }  // namespace
 
+FileFailure replace_file(FileSystem& files, const std::string& path, std::string_view text) {
+  const std::string beside = path + ".partial";
+  std::unique_ptr<OutputFile> file;
+  if (const int error = files.open(beside, FileSystem::Mode::truncate, file)) return {error, false, beside};
+  if (const int error = file->write(text)) return {error, true, beside};
+  if (const int error = file->close()) return {error, true, beside};
+  return {files.rename(beside, path), false, path};
+}
+
 std::unique_ptr<FileSystem> make_file_system() { return std::make_unique<LocalFileSystem>(); }
 
 }  // namespace zerorun

@@ -33,4 +33,14 @@ class FileSystem {
 
 std::unique_ptr<FileSystem> make_file_system();
 
+// What replace_file() could not do.
+struct FileFailure {
+  int error = 0;            // errno; 0: it was done
+  bool in_writing = false;  // else the file could not be made
+  std::string path;         // that it was about
+};
+
+// Writes beside `path`, to `path`.partial, and renames that: the file is whole, or as it was.
+FileFailure replace_file(FileSystem& files, const std::string& path, std::string_view text);
+
 }  // namespace zerorun

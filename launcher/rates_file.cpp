@@ -93,12 +93,8 @@ void write_rates(const std::string& path, const Rates& rates) {
   const auto files = make_file_system();
   const auto folder = std::filesystem::path(path).parent_path().string();
   if (!folder.empty()) check(files->create_folders(folder), folder, ErrorKind::cannot_create);
-  const std::string partial = path + ".partial";
-  std::unique_ptr<OutputFile> file;
-  check(files->open(partial, FileSystem::Mode::truncate, file), partial, ErrorKind::cannot_create);
-  check(file->write(rates_json(rates)), partial, ErrorKind::io);
-  check(file->close(), partial, ErrorKind::io);
-  check(files->rename(partial, path), path, ErrorKind::cannot_create);
+  const auto failed = replace_file(*files, path, rates_json(rates));
+  check(failed.error, failed.path, failed.in_writing ? ErrorKind::io : ErrorKind::cannot_create);
 }
 
 }  // namespace zerorun

@@ -26,11 +26,6 @@ void check_written(int error, const std::string& path) {
   if (error != 0) fail(ErrorKind::io, "cannot write {}: {}", path, system_message(error));
 }
 
-void write_and_close(OutputFile& output, std::string_view text, const std::string& path) {
-  check_written(output.write(text), path);
-  check_written(output.close(), path);
-}
-
 }  // namespace
 
 RunFolder::RunFolder(FileSystem& files, std::string path) : files_(files), path_(std::move(path)) {
@@ -62,7 +57,8 @@ void RunFolder::write_trace(std::string_view json) { write_whole(kTrace, json); 
 
 void RunFolder::write_whole(const char* name, std::string_view text) {
   const auto output = open(file(name), FileSystem::Mode::truncate);
-  write_and_close(*output, text, file(name));
+  check_written(output->write(text), file(name));
+  check_written(output->close(), file(name));
 }
 
 void RunFolder::append(const StepMetrics& metrics) {
@@ -71,11 +67,8 @@ void RunFolder::append(const StepMetrics& metrics) {
 }
 
 void RunFolder::write_report(std::string_view json) {
-  const std::string beside = file(kReport) + ".partial";
-  std::unique_ptr<OutputFile> output;
-  check_written(files_.open(beside, FileSystem::Mode::truncate, output), beside);
-  write_and_close(*output, json, beside);
-  check_written(files_.rename(beside, file(kReport)), file(kReport));
+  const auto failed = replace_file(files_, file(kReport), json);
+  check_written(failed.error, failed.path);
 }
 
 void RunFolder::close() {

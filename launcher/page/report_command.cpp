@@ -38,20 +38,12 @@ void refuse_if_taken(const std::string& path) {
   fail(ErrorKind::cannot_create, "{} is there already, and is no page of zerorun report: choose another place with --out", path);
 }
 
-// Beside its place first, then renamed: the page is whole or absent.
 void write(const std::string& path, const std::string& text) {
   refuse_if_taken(path);
   const auto files = make_file_system();
-  const std::string beside = path + ".partial";
-  std::unique_ptr<OutputFile> file;
-  if (const int failure = files->open(beside, FileSystem::Mode::truncate, file))
-    fail(ErrorKind::cannot_create, "cannot create {}: {}", path, system_message(failure));
-  const auto check_written = [&](int failure) {
-    if (failure) fail(ErrorKind::io, "cannot write {}: {}", beside, system_message(failure));
-  };
-  check_written(file->write(text));
-  check_written(file->close());
-  if (const int failure = files->rename(beside, path)) fail(ErrorKind::cannot_create, "cannot create {}: {}", path, system_message(failure));
+  const auto failed = replace_file(*files, path, text);
+  if (failed.error && failed.in_writing) fail(ErrorKind::io, "cannot write {}: {}", failed.path, system_message(failed.error));
+  if (failed.error) fail(ErrorKind::cannot_create, "cannot create {}: {}", path, system_message(failed.error));
 }
 
 }  // namespace

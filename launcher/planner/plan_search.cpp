@@ -135,15 +135,8 @@ void check_target(const std::string& path) {
 
 void write_plan(const std::string& path, const FittingPlan& best, const std::string& words) {
   const auto files = make_file_system();
-  const auto check = [&](int failure) {
-    if (failure) fail(ErrorKind::cannot_create, "--write {}: {}", path, std::generic_category().message(failure));
-  };
-  const std::string partial = path + ".partial";
-  std::unique_ptr<OutputFile> file;
-  check(files->open(partial, FileSystem::Mode::truncate, file));
-  check(file->write(resolved_yaml(best.way.settings, std::string(kChosen) + words)));
-  check(file->close());
-  check(files->rename(partial, path));
+  const auto failed = replace_file(*files, path, resolved_yaml(best.way.settings, std::string(kChosen) + words));
+  if (failed.error) fail(ErrorKind::cannot_create, "--write {}: {}", path, std::generic_category().message(failed.error));
 }
 
 std::string why_nothing_fits(const SearchResult& result) {
