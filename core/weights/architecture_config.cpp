@@ -77,13 +77,19 @@ DecoderConfig read_decoder(const ConfigValues& values, const std::string& family
   return config;
 }
 
-OptConfig read_opt(const ConfigValues& values) {
-  OptConfig config;
-  config.vocab_size = values.required("vocab_size", kMostVocabulary);
+// Of blocks whose heads share the width.
+template <typename Config>
+void read_blocks(const ConfigValues& values, Config& config) {
   config.hidden_size = values.required("hidden_size", kMostWidth);
   config.layers = values.required("num_hidden_layers", kMostLayers);
   config.heads = values.required("num_attention_heads", kMostHeads);
   require_multiple(values, "hidden_size", config.hidden_size, "num_attention_heads", config.heads);
+}
+
+OptConfig read_opt(const ConfigValues& values) {
+  OptConfig config;
+  config.vocab_size = values.required("vocab_size", kMostVocabulary);
+  read_blocks(values, config);
   config.inner = values.required("ffn_dim", kMostWidth);
   config.positions = values.required("max_position_embeddings", kMostWidth);
   config.embedding_size = values.integer("word_embed_proj_dim", kMostWidth).value_or(0);
@@ -98,10 +104,7 @@ InternVitConfig read_vision(const ConfigValues& values) {
   InternVitConfig config;
   const auto type = values.text("model_type");
   if (type && *type != "intern_vit_6b") unknown_type(values, *type, "intern_vit_6b");
-  config.hidden_size = values.required("hidden_size", kMostWidth);
-  config.layers = values.required("num_hidden_layers", kMostLayers);
-  config.heads = values.required("num_attention_heads", kMostHeads);
-  require_multiple(values, "hidden_size", config.hidden_size, "num_attention_heads", config.heads);
+  read_blocks(values, config);
   config.inner = values.required("intermediate_size", kMostWidth);
   config.image_size = values.required("image_size", kMostPixels);
   config.patch_size = values.required("patch_size", config.image_size);

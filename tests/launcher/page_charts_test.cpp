@@ -12,6 +12,7 @@
 #include "launcher/page/scale.h"
 #include "launcher/page/step_layout.h"
 #include "launcher/page/timeline_chart.h"
+#include "tests/launcher/markup_counts.h"
 
 namespace zerorun::page {
 namespace {
@@ -19,14 +20,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
 
 TEST(PageMarkup, WhatIsNoTextIsEscapedOrReplaced) {
   EXPECT_EQ(escaped("a<b & \"c\" > 'd'"), "a&lt;b &amp; &quot;c&quot; &gt; &#39;d&#39;");

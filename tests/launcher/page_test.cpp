@@ -8,6 +8,7 @@
 
 #include "launcher/page/memory_section.h"
 #include "tests/launcher/expect_error.h"
+#include "tests/launcher/markup_counts.h"
 #include "tests/launcher/temporary_folder.h"
 
 namespace zerorun::page {
@@ -15,14 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
-
-size_t count_of(const std::string& text, const std::string& part) {
-  size_t count = 0;
-  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
 
 StepMetrics step(int64_t number, double loss) { return {.step = number, .loss = loss, .lr = 0.1, .grad_norm = 1, .tokens = 64, .seconds = 0.5}; }
 
