@@ -1,6 +1,8 @@
 // A main for a fuzz target where there is no libFuzzer: the seeds of a folder, then mutations of them that are the same
-// every time. Prints how many inputs it ran; a target that crashes ends it.
+// every time, by their number or as many as a time allows. Prints how many inputs it ran; a target that crashes ends it, and leaves its last input in a file.
 #include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -46,7 +48,8 @@ class Mutator {
   const std::string& token() {
     static const std::string kTokens[] = {"{", "}", "[", "]", "\"", ",", ":", "0", "-1", "9223372036854775807", "18446744073709551616", "1e9",
                                           "null", "\\u0000", "\xff", " ", "\"F16\"", "\"BF16\"", "\"F4\"", "[0,0]", "\"__metadata__\":{}", "[4294967296,4294967296]",
-                                          "true", "false", "1", "7", "0.5", "1e400", "\"\"", "\"..\"", "\"llama\""};
+                                          "true", "false", "1", "7", "0.5", "1e400", "\"\"", "\"..\"", "\"llama\"",
+                                          "\n", "\n  ", "\n- ", "#", "~", ".inf", ".nan", "&a ", "*a", "!!int ", "|\n", "---\n", " 3", " nvme", " bf16", " 1GiB"};
     return kTokens[below(std::size(kTokens))];
   }
 
@@ -94,23 +97,49 @@ class Mutator {
   std::mt19937_64 random_{1};
 };
 
+Bytes running;  // the input under way
+
+// Async-signal-safe but for the file, which a crash is worth.
+void leave_input(int signal) {
+  std::signal(signal, SIG_DFL);
+  std::ofstream("crash.input", std::ios::binary).write(reinterpret_cast<const char*>(running.data()), static_cast<std::streamsize>(running.size()));
+  std::fprintf(stderr, "crashed: the input is in crash.input\n");
+  std::raise(signal);
+}
+
+void run(Bytes input) {
+  running = std::move(input);
+  LLVMFuzzerTestOneInput(running.data(), running.size());
+}
+
+// "5000" is a number of mutations, "60s" the time for them.
+class Budget {
+ public:
+  explicit Budget(const std::string& text) : count_(std::atoll(text.c_str())), timed_(text.ends_with('s')) {}
+  bool allows(int64_t done) const { return timed_ ? std::chrono::steady_clock::now() - start_ < std::chrono::seconds(count_) : done < count_; }
+
+ private:
+  const int64_t count_;
+  const bool timed_;
+  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const bool has_length = argc == 4 && argv[3] == std::string("--length");
   if (argc != 3 && !has_length) {
-    std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS [--length: the first 8 bytes are the length of the JSON behind them]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s CORPUS_FOLDER MUTATIONS|SECONDSs [--length: the first 8 bytes are the length of the JSON behind them]\n", argv[0]);
     return 64;
   }
   const auto corpus = read_corpus(argv[1]);
   if (corpus.empty()) return 66;
-  for (const auto& seed : corpus) LLVMFuzzerTestOneInput(seed.data(), seed.size());
+  for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGBUS}) std::signal(signal, leave_input);
+  for (const auto& seed : corpus) run(seed);
   Mutator mutator(corpus, has_length);
-  const int mutations = std::atoi(argv[2]);
-  for (int i = 0; i < mutations; ++i) {
-    const auto bytes = mutator.next();
-    LLVMFuzzerTestOneInput(bytes.data(), bytes.size());
-  }
-  std::printf("%zu seeds and %d mutations\n", corpus.size(), mutations);
+  const Budget budget(argv[2]);
+  int64_t mutations = 0;
+  for (; budget.allows(mutations); ++mutations) run(mutator.next());
+  std::printf("%zu seeds and %lld mutations\n", corpus.size(), static_cast<long long>(mutations));
   return 0;
 }

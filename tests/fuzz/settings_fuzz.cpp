@@ -1,0 +1,61 @@
+// Any bytes as the YAML of a run. The reader must refuse with Error(configuration) that names the file, or accept what holds together: it reads back from what a run
+// writes of it, and where it makes a small model, a run of it is predicted or refused.
+#include <algorithm>
+#include <cstring>
+
+#include "core/error.h"
+#include "core/model.h"
+#include "launcher/build.h"
+#include "launcher/prediction.h"
+#include "launcher/settings.h"
+#include "tests/fuzz/folder.h"
+
+namespace zerorun {
+namespace {
+
+constexpr int kRanks = 2;
+
+// More would take time, not other paths.
+bool is_small(const Settings& settings) {
+  const auto& [model, training] = std::tie(settings.model, settings.training);
+  return !model.hf_path && model.num_hidden_layers.value_or(kRanks) <= 4 && training.seq_len * training.micro_batch_size <= 4096;
+}
+
+void predict_run(const Settings& settings) {
+  try {
+    const Model model = make_model(settings);
+    if (model.unit_count() > 64) return;
+    micro_batches_of(settings, kRanks);
+    const auto prediction = predict(settings, model, planned_shape(settings, kRanks, 1, Side::host), 0);
+    require(prediction.memory.total_peak > 0);
+  } catch (const Error& error) {
+    require(error.kind() == ErrorKind::configuration);
+  }
+}
+
+void check(const Settings& settings, const Folder& folder) {
+  require(validate(settings).empty());
+  folder.write("written.yaml", resolved_yaml(settings));
+  const Settings again = read_settings(folder.path() + "/written.yaml");
+  require(again == settings && fingerprint(again) == fingerprint(settings));
+  if (is_small(settings)) predict_run(settings);
+}
+
+}  // namespace
+}  // namespace zerorun
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace zerorun;
+  static const Folder folder;
+  folder.write("train.yaml", {reinterpret_cast<const char*>(data), size});
+  Settings settings;
+  try {
+    settings = read_settings(folder.path() + "/train.yaml");
+  } catch (const Error& error) {
+    require(error.kind() == ErrorKind::configuration);
+    require(std::strstr(error.what(), (folder.path() + "/train.yaml").c_str()) != nullptr);
+    return 0;
+  }
+  check(settings, folder);
+  return 0;
+}
