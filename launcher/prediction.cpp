@@ -137,7 +137,7 @@ Computation computation_of(const Settings& settings, const EngineOptions& option
   return {.dtype = tf32 ? "tf32" : name_of(settings.precision.param_dtype),
           .optimizer_states = make_optimizer(settings.optimizer)->state_count(),
           .overlaps = options.offload.overlaps(),
-          .gathers_ahead = (options.prefetch > 0 || !options.sharding.parameters) && shape.readers != Readers::all,
+          .waits = shape.readers == Readers::all ? Waits::all : options.sharding.parameters && options.prefetch == 0 ? Waits::gathers : Waits::none,
           .device = shape.device,
           .threads = shape.threads,
           .at = {shape.ranks, shape.hosts}};

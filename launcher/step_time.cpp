@@ -7,9 +7,10 @@
 namespace zerorun {
 namespace {
 
-void add_sent(ByResource& amounts, int64_t bytes, const RanksAt& at) {
-  if (at.of_host() > 1) amounts[Resource::links] = static_cast<double>(bytes);
-  if (at.hosts > 1) amounts[Resource::network] = static_cast<double>(bytes);
+void add_sent(ByResource& amounts, const MovedBytes& sent, const RanksAt& at) {
+  const auto bytes = static_cast<double>(sent.total());
+  if (at.of_host() > 1) amounts[Resource::links] = bytes;
+  if (at.hosts > 1) amounts[Resource::network] = bytes;
 }
 
 ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
@@ -23,6 +24,14 @@ ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
   add_sent(amounts, phase.sent, at);
   return amounts;
 }
+
+double share_waited_for(const MovedBytes& sent, Waits waits) {
+  if (waits == Waits::gathers && sent.total() > 0) return static_cast<double>(sent.gathered) / static_cast<double>(sent.total());
+  return waits == Waits::all ? 1 : 0;
+}
+
+// Within hosts and between them, side by side.
+double sending(const ByResource& seconds) { return std::max(seconds[Resource::links], seconds[Resource::network]); }
 
 double largest(const ByResource& seconds) { return *std::ranges::max_element(seconds.values); }
 
@@ -91,12 +100,11 @@ Resource largest_of(const ByResource& seconds) {
 
 double StepTime::of_phase(size_t phase) const {
   auto parts = seconds[phase];
-  const double sent = std::max(parts[Resource::links], parts[Resource::network]);
-  if (!gathers_ahead) parts[Resource::links] = parts[Resource::network] = 0;
-  const double waited = gathers_ahead ? 0 : sent;
-  if (overlaps) return largest(parts) + waited;
+  const double sent = sending(parts), beside = sent > 0 ? 1 - waited[phase] / sent : 1;
+  for (const auto resource : {Resource::links, Resource::network}) parts[resource] *= beside;
+  if (overlaps) return largest(parts) + waited[phase];
   const double moves = parts[Resource::to_device] + parts[Resource::to_host] + parts[Resource::update];
-  return std::max(parts[Resource::compute], gathers_ahead ? sent : 0) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited;
+  return std::max(parts[Resource::compute], sending(parts)) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited[phase];
 }
 
 double StepTime::total() const {
@@ -114,7 +122,8 @@ Resource StepTime::bounded_by() const {
 
 std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {
   const auto amounts = amounts_of(work, computation.at);
-  StepTime time{{}, computation.overlaps, computation.gathers_ahead};
+  const std::array sent{work.forward.sent, work.backward.sent, work.published};
+  StepTime time{{}, computation.overlaps, {}};
   for (size_t p = 0; p < kPhaseCount; ++p) {
     auto& phase = time.seconds[p];
     for (const auto resource : kResources) {
@@ -123,6 +132,7 @@ std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, cons
       if (!rate) return std::nullopt;
       phase[resource] = amounts[p][resource] / *rate;
     }
+    time.waited[p] = share_waited_for(sent[p], computation.waits) * sending(phase);
     if (computation.overlaps && rates.disk_both) share_disk(phase, amounts[p], *rates.disk_both / computation.at.of_host());
   }
   return time;

@@ -41,12 +41,15 @@ struct RanksAt {
 ByPhase amounts_of(const StepWork& work, const RanksAt& at);
 ByResource sum_of(const ByPhase& phases);
 
+// Which of what ranks send each other the computation waits for.
+enum class Waits { none, gathers, all };
+
 // None: it was not measured.
 struct Computation {
   std::string dtype = "fp32";  // of the matrix products: "fp32", "bf16" or "fp16"
   int optimizer_states = 2;    // an update moves 12 bytes a parameter and 8 more for each: AdamW's rate serves for all
   bool overlaps = true;        // moves and updates run beside the products; false: each is waited for
-  bool gathers_ahead = true;   // and so does what ranks send each other
+  Waits waits = Waits::none;
   Side device = Side::host;
   int threads = 0;             // of a rank, where the device is the host; 0: all that were measured
   RanksAt at = {};
@@ -56,9 +59,10 @@ std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rate
 
 struct StepTime {
   ByPhase seconds;       // that each resource works
-  bool overlaps = true, gathers_ahead = true;
+  bool overlaps = true;
+  std::array<double, kPhaseCount> waited{};  // of the seconds in which ranks send: that nothing else goes on
 
-  // Of the slowest resource; blocked, of the products and then of moves and updates, which share the time with the disk that they wait for.
+  // Of the slowest resource, and what is waited for; blocked, of the products and then of moves and updates, which share the time with the disk that they wait for.
   double of_phase(size_t phase) const;
   double total() const;
   Resource bounded_by() const;

@@ -5,6 +5,8 @@
 namespace zerorun {
 namespace {
 
+constexpr auto kMoved = {&MovedBytes::gathered, &MovedBytes::reduced};
+
 // Calls visit(a, b) for every amount of both.
 template <typename Visit>
 void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
@@ -14,10 +16,10 @@ void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
     visit(of_a.flops, of_b.flops);
     for (const auto amount : {&OffloadTraffic::up, &OffloadTraffic::down, &OffloadTraffic::disk_read, &OffloadTraffic::disk_written}) visit(of_a.moves.*amount, of_b.moves.*amount);
     visit(of_a.updated, of_b.updated);
-    visit(of_a.sent, of_b.sent);
+    for (const auto bytes : kMoved) visit(of_a.sent.*bytes, of_b.sent.*bytes);
   }
   visit(a.updated, b.updated);
-  visit(a.published, b.published);
+  for (const auto bytes : kMoved) visit(a.published.*bytes, b.published.*bytes);
 }
 
 }  // namespace
