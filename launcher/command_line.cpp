@@ -165,47 +165,6 @@ CommandLine parse_command_line(int argc, const char* const* argv) {
   return line;
 }
 
-std::string help_text() {
-  return R"(zerorun trains transformer models sharded over MPI ranks (ZeRO stages 0-3).
-
-  mpirun -np 8 zerorun train.yaml        train; `zerorun train train.yaml` is the same
-  zerorun evaluate train.yaml [--json]   loss and perplexity over the validation split, of the weights of model.hf_path; also with mpirun
-  zerorun generate --hf DIR --prompt T   go on from a text, with the weights of a run or of a Hugging Face folder
-  zerorun plan train.yaml --ranks 8      the memory and traffic of that run, without running it
-  zerorun plan train.yaml --ranks 8 --search   the fastest way to train it that fits (below)
-  zerorun estimate --model 7b --ranks 8  memory, traffic and inference of a model by name or config.json, without a configuration
-  zerorun report runs/train              a page of a run that has ended, report.html in its folder: memory, loss, time, traffic
-  zerorun bench ladder [--json]          a training of a GPT-2 made cheaper rung by rung on this machine: memory and time; also with mpirun
-  zerorun bench offload train.yaml       its training and inference with nothing asleep, with moves it waits for, and with moves beside it; also with mpirun
-  zerorun bench inference train.yaml     how long its model takes for a prompt and for each token after it, the memory, and room for keys and values; also with mpirun
-  zerorun bench rates [--path FOLDER]    what this machine moves and computes in a second: memory, the disk of a folder, matrix products, updates
-  zerorun schema                         the JSON Schema of the file, for editors and checks
-  zerorun env [--json]                   what a report of a problem should say of this machine and build
-  mpirun -np 2 zerorun env --timing      what takes the time from mpirun to the first step, here
-
-Options
-  --set KEY=VALUE   override a key of the file, such as --set training.steps=5; may be repeated
-  --ranks N         plan: the number of ranks; --hosts H: that they sit on, 1 unless set
-  --search          plan: try every way to shard, sleep and compute again; --device NAME: on such GPUs (h100, a100, ...), or --rates FILE:
-                    by the rates of bench rates; --device-memory, --host-memory, --disk SIZE: of a GPU, and of a host for all its ranks;
-                    --write FILE: the best plan, as a configuration that runs
-  --out FILE        report: where the page goes
-  --json            evaluate, plan, env, bench: print JSON
-  --preset NAME     bench ladder: the model, mingpt-gpt2-large-sort unless set; or --hidden-size N --layers N --heads N
-  --batch N         bench ladder: samples of a step, 128; --seq-len N: tokens of a sample, 11; --steps N: of each rung, 3; bench offload: that are timed, 3
-  --requests R      bench inference: that are timed, 10, after one that is not; --batch N: samples of each, 1; --prompt-tokens N: of a sample, 512;
-                    --new-tokens M: after them, 50; --memory SIZE: of a rank, to see how many tokens' keys and values fit
-  --path FOLDER     bench rates: on the disk to measure; --mib N: that are moved, 1024
-  --rows NAMES      bench ladder: some of whole,half,quarter,accumulation,recompute,momentum,sgd,bf16,sharded,sharded-bf16,
-                    sharded-offload,bf16-offload,offload
-  --help, -h        this text
-  --version         the version
-
-)" + std::string(generate_help()) + "\n" + estimate_help() + R"(
-The keys of the file, the run folder and the exit codes are described in launcher/README.md.
-)";
-}
-
 std::string version() { return ZERORUN_VERSION; }
 
 }  // namespace zerorun

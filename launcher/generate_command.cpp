@@ -105,19 +105,4 @@ std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv)
   return command;
 }
 
-const char* generate_help() {
-  return R"(Options of generate
-  --hf DIR            a Hugging Face folder, or the folder of a finished run
-  --prompt TEXT       for models over bytes (vocab_size 256); - reads standard input
-  --tokens 1,2,3      token ids, for any model; what is generated is printed as ids too
-  --max-tokens N      64; ends earlier where the context is full
-  --temperature T     0: always the likeliest token; above it tokens are drawn
-  --top-k K, --top-p P, --seed S    draw from the K likeliest, from those that make up P of the probability; the same seed, the same text
-  --param-dtype D     fp32, bf16 or fp16
-  --offload cpu|nvme  the weights sleep in host memory, or on disk in --offload-path FOLDER, and come unit by unit
-  --no-cache          compute the whole text again for each token
-  --json              tokens and times, as JSON
-)";
-}
-
 }  // namespace zerorun

@@ -27,7 +27,4 @@ struct GenerateCommand {
 // `zerorun --help`.
 std::optional<GenerateCommand> parse_generate(int argc, const char* const* argv);
 
-// Its part of the help.
-const char* generate_help();
-
 }  // namespace zerorun

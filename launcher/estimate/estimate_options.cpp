@@ -136,24 +136,4 @@ std::optional<EstimateOptions> parse_estimate(int argc, const char* const* argv)
   return options;
 }
 
-const char* estimate_help() {
-  return R"(Options of estimate
-  --model NAME        such as 7b, gpt2-xl, llama-3-70b, opt-13b, mixtral, phi3, internvl2_5-2b
-  --hf PATH           a config.json: gpt2, llama, opt, mistral, mixtral, qwen2, phi3, internlm2, internvl_chat
-  --params P          a count alone, such as 7.5e9
-  --ranks N           or --gpus-per-node G --nodes M; 1 unless set
-  --micro-batch B, --seq-len S    samples of a rank and tokens of a sample; 1, and 2048 or the most that the model has
-  --precision D       bf16 (unless set), fp16 or fp32; --reduce-dtype bf16|fp32: of gradients
-  --device cpu|cuda   that the exact figures are of; cuda unless set
-  --bandwidth B       bytes a second of the device's memory, such as 3.35e12, or a GPU that plan --search knows (h100):
-                      bounds the tokens a second
-  --slots S           blocks on the device at a time where weights stream, 2
-  --compat deepspeed  DeepSpeed's table of stage 3, or of --stage 2, to the character, and what it leaves out;
-                      of a count alone with --params P --largest-layer-params L
-  --compat formulas   figures as they are commonly published beside the right ones; --params P: with that count
-  --unit GB           1e9 bytes, else GiB; bytes are printed exactly too
-  --json              as JSON
-)";
-}
-
 }  // namespace zerorun

@@ -42,7 +42,4 @@ struct EstimateOptions {
 // argv[0] is the word `estimate`. Nothing where --help is asked for. Throws Error(usage), one line that ends with the hint to `zerorun --help`.
 std::optional<EstimateOptions> parse_estimate(int argc, const char* const* argv);
 
-// Its part of the help.
-const char* estimate_help();
-
 }  // namespace zerorun

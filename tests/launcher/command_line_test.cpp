@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <sstream>
+
 #include "tests/launcher/expect_error.h"
 
 namespace zerorun {
@@ -16,6 +18,11 @@ CommandLine parse(std::vector<const char*> words) {
 
 std::string refusal(const std::vector<const char*>& words) {
   return message_of(ErrorKind::usage, [&] { parse(words); });
+}
+
+TEST(Help, FitsAHundredColumns) {
+  std::istringstream lines(help_text());
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
 }
 
 TEST(CommandLine, AFileAloneIsTrained) {
