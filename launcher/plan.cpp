@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "launcher/build.h"
 #include "launcher/machine.h"
+#include "launcher/planner/known_devices.h"
 #include "launcher/prediction.h"
 #include "launcher/pretrained.h"
 #include "launcher/report.h"
@@ -19,7 +20,10 @@ void plan(const CommandLine& line, std::ostream& out) {
   const int64_t windows = planned_validation_windows(settings);
   const Side device = settings.run.device == Settings::Device::cuda ? Side::gpu : Side::host;
   Baseline baseline{process_anonymous_bytes(), {}};
-  if (device == Side::gpu) baseline.gpu.emplace();  // what a machine's libraries take of its GPU is known there
+  if (device == Side::gpu) {  // what libraries take of it is known where rates were measured
+    const auto rates = read_rates(rates_path());
+    baseline.gpu = rates && rates->gpu ? baseline_of(*rates->gpu, line.ranks) : GpuBaseline();
+  }
   const RunShape shape = planned_shape(settings, line.ranks, line.hosts, device);
   const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, windows); };
   const auto prediction = predict_with(settings);

@@ -7,17 +7,18 @@
 #include <xmmintrin.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <limits>
 #include <ostream>
 
+#include "core/error.h"
 #include "core/host_name.h"
 #include "core/memory.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "core/stream.h"
 #include "core/threads.h"
+#include "launcher/best_seconds.h"
+#include "launcher/gpu_rates.h"
 #include "offload/disk_store.h"
 #include "offload/host_store.h"
 #include "zero/optimizer.h"
@@ -28,22 +29,9 @@ namespace {
 constexpr int64_t kMebibyte = 1 << 20;
 constexpr int64_t kElementsPerTask = 1 << 15;
 constexpr int64_t kWidth = 1024;  // of the matrices
-constexpr int kRuns = 3;
-
-// Of the best run; the first one prepares.
-template <typename Body>
-double seconds_of(Body&& body) {
-  double best = std::numeric_limits<double>::max();
-  for (int run = 0; run <= kRuns; ++run) {
-    const auto start = std::chrono::steady_clock::now();
-    body();
-    if (run > 0) best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
-  }
-  return best;
-}
 
 double rate_of_copy(std::span<const std::byte> from, std::span<std::byte> to) {
-  return static_cast<double>(from.size()) / seconds_of([&] {
+  return static_cast<double>(from.size()) / best_seconds([&] {
            at::parallel_for(0, std::ssize(from), 4 * kElementsPerTask, [&](int64_t begin, int64_t end) {
              std::memcpy(to.data() + begin, from.data() + begin, static_cast<size_t>(end - begin));
            });
@@ -55,7 +43,7 @@ double rate_of_triad(HostStore& memory) {
   const int64_t count = memory.bytes() / 3 / static_cast<int64_t>(sizeof(float)) / 64 * 64;
   auto* a = reinterpret_cast<float*>(memory.data());
   const float *b = a + count, *c = b + count;
-  return static_cast<double>(3 * count * static_cast<int64_t>(sizeof(float))) / seconds_of([&] {
+  return static_cast<double>(3 * count * static_cast<int64_t>(sizeof(float))) / best_seconds([&] {
            at::parallel_for(0, count, kElementsPerTask, [&](int64_t begin, int64_t end) {
              for (int64_t i = begin; i < end; i += 4) {
                _mm_stream_ps(a + i, _mm_add_ps(_mm_load_ps(b + i), _mm_mul_ps(_mm_set1_ps(3), _mm_load_ps(c + i))));
@@ -74,13 +62,13 @@ double rate_of_adamw(HostStore& memory) {
   slice.state[1] = values + 3 * count;
   slice.count = slice.decay_count = count;
   const auto optimizer = make_adamw({});
-  return static_cast<double>(count) / seconds_of([&] { optimizer->update(slice, {.step = 1, .lr = 1e-3}); });
+  return static_cast<double>(count) / best_seconds([&] { optimizer->update(slice, {.step = 1, .lr = 1e-3}); });
 }
 
 double rate_of_products(at::ScalarType dtype, MemoryLedger& ledger) {
   const MemoryScope scope(ledger, Category::workspace);
   const auto matrix = at::ones({kWidth, kWidth}).to(dtype), product = at::empty_like(matrix);
-  return 2.0 * kWidth * kWidth * kWidth / seconds_of([&] { ops::multiply(product, matrix, matrix); });
+  return 2.0 * kWidth * kWidth * kWidth / best_seconds([&] { ops::multiply(product, matrix, matrix); });
 }
 
 // In the parts in which slices move.
@@ -92,7 +80,7 @@ void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& 
   disk.use_memory({memory.data(), static_cast<size_t>(std::min(kPart, memory.bytes()))});
   if (note) *note = disk.note();
   const auto rate = [&](auto&& move) {
-    return static_cast<double>(disk.bytes()) / seconds_of([&] {
+    return static_cast<double>(disk.bytes()) / best_seconds([&] {
              for (int64_t begin = 0; begin < disk.bytes(); begin += kPart) {
                const int64_t bytes = std::min(kPart, disk.bytes() - begin);
                move(begin, std::span(memory.data(), static_cast<size_t>(bytes)));
@@ -111,7 +99,7 @@ void measure_disk(const RatesOptions& options, HostStore& memory, MemoryLedger& 
       write ? disk.write({half + begin, bytes}) : disk.read({begin, bytes});
     }
   };
-  rates.disk_both = static_cast<double>(2 * half) / seconds_of([&] {
+  rates.disk_both = static_cast<double>(2 * half) / best_seconds([&] {
                       const Event written = writes.submit([&] { move_half(true); });
                       move_half(false);
                       written.wait();
@@ -133,13 +121,16 @@ void print(const Rates& rates, const std::string& note, const RatesOptions& opti
   if (rates.disk_both) line("disk, read and written at the same time", *rates.disk_both, "GB/s");
   for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
   line("AdamW", rates.adamw, "G parameters/s");
-  out << fmt::format("with {} threads{}\n", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
+  if (rates.host_adamw) line("AdamW on the host", *rates.host_adamw, "G parameters/s");
+  out << fmt::format("on {} with {} threads{}\n", rates.gpu ? rates.gpu->name : "the processor,", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
   if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
 }
 
 }  // namespace
 
 Rates measure_rates(const RatesOptions& options, std::string* note) {
+  const auto gpus = options.device == RatesOptions::Device::cpu ? std::vector<gpu::Info>() : gpu::visible();
+  if (gpus.empty() && options.device == RatesOptions::Device::cuda) fail(ErrorKind::configuration, "--device is cuda, but {}", gpu::absence());
   Rates rates;
   rates.host = host_name();
   rates.threads = compute_threads();
@@ -157,7 +148,7 @@ Rates measure_rates(const RatesOptions& options, std::string* note) {
     rates.multiply[name] = rate_of_products(dtype, ledger);
   }
   if (options.path) measure_disk(options, memory, ledger, rates, note);
-  return rates;
+  return gpus.empty() ? rates : measure_gpu(gpus.front(), rates);
 }
 
 void run_rates(const RatesOptions& options, std::ostream& out) {

@@ -12,6 +12,8 @@ namespace zerorun {
 struct RatesOptions {
   std::optional<std::string> path;  // a folder on the disk to measure; none: no disk is
   int64_t bytes = int64_t{1} << 30;  // that are moved, and written to the disk
+  enum class Device { automatic, cpu, cuda };
+  Device device = Device::automatic;  // a GPU where there is one
   bool json = false;
 };
 
@@ -33,11 +35,21 @@ struct Rates {
   std::optional<double> host_adamw;        // the same on the host, all its cores; none: the device is the host
   std::optional<double> links;             // bytes a second that a rank sends to others of its host; none: as host_to_device
   std::optional<double> network;           // bytes a second that a host sends to others, all its ranks together
+  // The device, where it is a GPU: bytes of its memory, and what of them CUDA and cuBLAS take.
+  struct Gpu {
+    std::string name;
+    int64_t memory = 0;
+    int multiprocessors = 0;
+    int64_t context = 0, workspace = 0;
+    bool operator==(const Gpu&) const = default;
+  };
+  std::optional<Gpu> gpu;
 
   bool operator==(const Rates&) const = default;
 };
 
-// Takes some seconds. `note` becomes what the disk has to do without. Throws as HostStore and DiskStore.
+// Of the processor, or of the first GPU that this process may use and its host. Takes some seconds. `note` becomes what the disk has to do without. Throws as HostStore and
+// DiskStore, and Error(configuration) where there is no GPU and one is asked for.
 Rates measure_rates(const RatesOptions& options, std::string* note = nullptr);
 
 // Where `bench rates` leaves them, and plan and report look: $ZERORUN_RATES, else rates.json in the user's cache folder. Empty: there is none.

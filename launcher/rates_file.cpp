@@ -15,6 +15,17 @@ using Json = nlohmann::ordered_json;
 Json number_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); }
 std::optional<double> optional_number(const Json& json) { return json.is_null() ? std::nullopt : std::optional(json.get<double>()); }
 
+Json to_json(const Rates::Gpu& gpu) {
+  return {{"name", gpu.name}, {"memory_bytes", gpu.memory}, {"multiprocessors", gpu.multiprocessors}, {"context_bytes", gpu.context}, {"workspace_bytes", gpu.workspace}};
+}
+
+// Throws Json::exception.
+Rates::Gpu gpu_of(const Json& json) {
+  const Rates::Gpu gpu{json.at("name"), json.at("memory_bytes"), json.at("multiprocessors"), json.at("context_bytes"), json.at("workspace_bytes")};
+  if (gpu.memory <= 0 || gpu.multiprocessors <= 0 || gpu.context < 0 || gpu.workspace < 0) throw Json::other_error::create(502, "gpu is " + json.dump() + ", expected sizes above 0", &json);
+  return gpu;
+}
+
 // Throws Json::exception, as what has the wrong form does.
 void check_rates(const Json& json) {
   for (const char* section : {"bytes_per_second", "flops_per_second", "parameters_per_second"}) {
@@ -44,6 +55,7 @@ std::string rates_path() {
 std::string rates_json(const Rates& rates) {
   const Json json = {{"host", rates.host},
                      {"threads", rates.threads},
+                     {"gpu", rates.gpu ? to_json(*rates.gpu) : Json(nullptr)},
                      {"disk", rates.disk ? Json(*rates.disk) : Json(nullptr)},
                      {"bytes_per_second",
                       {{"memory_copy", rates.memory_copy},
@@ -69,6 +81,7 @@ std::optional<Rates> read_rates(const std::string& path) {
     const auto& bytes = json.at("bytes_per_second");
     Rates rates;
     if (!json.at("disk").is_null()) rates.disk = json.at("disk").get<std::string>();
+    if (const auto gpu = json.value("gpu", Json()); !gpu.is_null()) rates.gpu = gpu_of(gpu);
     json.at("host").get_to(rates.host);
     json.at("threads").get_to(rates.threads);
     bytes.at("memory_copy").get_to(rates.memory_copy);

@@ -8,11 +8,18 @@ namespace po = boost::program_options;
 
 constexpr int64_t kMebibyte = 1 << 20, kMostMebibytes = 1 << 20;
 
+RatesOptions::Device device_of(const std::string& name) {
+  if (name == "auto") return RatesOptions::Device::automatic;
+  if (name == "cpu") return RatesOptions::Device::cpu;
+  if (name == "cuda") return RatesOptions::Device::cuda;
+  fail_usage("bench rates: --device is '{}', expected auto, cpu or cuda", name);
+}
+
 }  // namespace
 
 RatesOptions parse_rates_options(int argc, const char* const* argv) {
   po::options_description known;
-  known.add_options()("path", po::value<std::string>())("mib", po::value<int64_t>())("json", po::bool_switch())("words", po::value<std::vector<std::string>>());
+  known.add_options()("path", po::value<std::string>())("mib", po::value<int64_t>())("device", po::value<std::string>())("json", po::bool_switch())("words", po::value<std::vector<std::string>>());
   po::positional_options_description positional;
   positional.add("words", -1);
   const auto given = parse_options(argc, argv, known, positional);
@@ -23,6 +30,7 @@ RatesOptions parse_rates_options(int argc, const char* const* argv) {
   const int64_t mebibytes = given.count("mib") != 0 ? given["mib"].as<int64_t>() : options.bytes / kMebibyte;
   if (mebibytes < 1 || mebibytes > kMostMebibytes) fail_usage("--mib is {}, expected 1 to {}", mebibytes, kMostMebibytes);
   options.bytes = mebibytes * kMebibyte;
+  if (given.count("device") != 0) options.device = device_of(given["device"].as<std::string>());
   options.json = given["json"].as<bool>();
   return options;
 }

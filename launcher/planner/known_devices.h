@@ -20,7 +20,11 @@ struct KnownDevice {
   int64_t slab_bytes = 0;  // that NCCL allocates at a time (comm/slab_memory.h)
   Rates rates;           // with the host that it is commonly rented in
   GpuBaseline baseline;  // that CUDA, cuBLAS and NCCL take of it: assumed until a run has measured it
+  int64_t process = 0;   // and of host memory, for each rank: assumed too
 };
+
+// That CUDA, cuBLAS and NCCL take of a GPU whose rates were measured; NCCL's part, for several ranks, is assumed.
+GpuBaseline baseline_of(const Rates::Gpu& gpu, int ranks);
 
 // By name or alias, in lower case. Nothing where it is not known.
 std::optional<KnownDevice> find_device(std::string_view name);

@@ -62,43 +62,62 @@ void check_rates(const CommandLine& line, const Settings& settings, const std::s
   if (!rates.multiply.contains(dtype)) fail(ErrorKind::configuration, "{} says nothing of products in {}; measure it by zerorun bench rates", path, dtype);
 }
 
+void use_known_device(const KnownDevice& device, int ranks, Machines& machines) {
+  machines.words = fmt::format("{} ({})", device.name, device.source);
+  machines.rates = device.rates;
+  machines.shape.gpu.multiprocessors = device.multiprocessors;
+  machines.shape.gpu.slab_bytes = device.slab_bytes;
+  machines.baseline.gpu = device.baseline;
+  if (ranks == 1) machines.baseline.gpu->nccl = 0;
+  machines.baseline.process += device.process;
+  if (!machines.limits.device) machines.limits.device = device.memory;
+}
+
+// Of `path`, which --rates names, or which is this machine's.
+Rates known_rates(const SearchOptions& options, const std::string& path) {
+  const auto rates = read_rates(path);
+  if (rates) return *rates;
+  if (options.rates) fail(ErrorKind::missing_input, "--rates {}: no such file; zerorun bench rates writes one", path);
+  fail(ErrorKind::configuration,
+       "plans are ordered by the time of a step, and nothing is known of this machine's rates: measure them with zerorun bench rates, or name a --device or a file of --rates");
+}
+
+void use_rates(const CommandLine& line, const Settings& settings, const std::string& path, const Rates& rates, Machines& machines) {
+  const bool gpu = machines.shape.device == Side::gpu;
+  if (gpu && !rates.host_adamw) {
+    fail(ErrorKind::configuration, "{} has the rates of a processor, and the plan is for GPUs: name a --device, such as h100, or a file that zerorun bench rates wrote on a machine with a GPU", path);
+  }
+  if (!gpu && rates.host_adamw) {
+    fail(ErrorKind::configuration, "{} has the rates of a GPU, and the plan is for processors: measure those with zerorun bench rates --device cpu, or set run.device to cuda", path);
+  }
+  machines.words = fmt::format("rates of {}{}", rates.host, rates.gpu ? fmt::format(" ({})", rates.gpu->name) : "");
+  machines.rates = rates;
+  check_rates(line, settings, path, rates);
+  if (gpu && rates.gpu) {
+    machines.shape.gpu.multiprocessors = rates.gpu->multiprocessors;
+    machines.baseline.gpu = baseline_of(*rates.gpu, line.ranks);
+    if (!machines.limits.device) machines.limits.device = rates.gpu->memory;
+  }
+  if (gpu && !machines.limits.device) fail(ErrorKind::configuration, "a plan for GPUs whose --device is not named needs their --device-memory");
+}
+
 Machines machines_of(const CommandLine& line, const Settings& settings) {
   const auto& options = *line.search;
   const auto device = options.device ? find_device(*options.device) : std::nullopt;
-  const bool gpu = settings.run.device == Settings::Device::cuda || (settings.run.device == Settings::Device::automatic && (device || options.device_memory));
-  if (!gpu && (device || options.device_memory)) {
+  const std::string path = options.rates.value_or(rates_path());
+  const auto rates = device ? std::nullopt : std::optional(known_rates(options, path));
+  const bool named = device || options.device_memory, asked = settings.run.device == Settings::Device::cuda;
+  if (named && settings.run.device == Settings::Device::cpu) {
     fail(ErrorKind::configuration, "run.device is cpu, but {} is of a GPU: set it to cuda, or plan with --host-memory", device ? "--device" : "--device-memory");
   }
+  const bool gpu = asked || (settings.run.device == Settings::Device::automatic && (named || rates->gpu));
   Machines machines;
   machines.shape = planned_shape(settings, line.ranks, line.hosts, gpu ? Side::gpu : Side::host);
   machines.baseline = {process_anonymous_bytes() + kMpi, {}};
   machines.limits = {options.device_memory, options.host_memory, options.disk};
   if (gpu) machines.baseline.gpu.emplace();
-  if (device) {
-    machines.words = fmt::format("{} ({})", device->name, device->source);
-    machines.rates = device->rates;
-    machines.shape.gpu.multiprocessors = device->multiprocessors;
-    machines.shape.gpu.slab_bytes = device->slab_bytes;
-    machines.baseline.gpu = device->baseline;
-    if (line.ranks == 1) machines.baseline.gpu->nccl = 0;
-    if (!machines.limits.device) machines.limits.device = device->memory;
-  } else {
-    const std::string path = options.rates.value_or(rates_path());
-    const auto rates = read_rates(path);
-    if (!rates && options.rates) fail(ErrorKind::missing_input, "--rates {}: no such file; zerorun bench rates writes one", path);
-    if (!rates) {
-      fail(ErrorKind::configuration,
-           "plans are ordered by the time of a step, and nothing is known of this machine's rates: measure them with zerorun bench rates, or name a --device or a file of --rates");
-    }
-    if (gpu && !rates->host_adamw) {
-      fail(ErrorKind::configuration, "{} has the rates of a processor, and the plan is for GPUs: name a --device, such as h100, or a file with the rates of one (parameters_per_second.host_adamw beside its own)",
-           path);
-    }
-    if (gpu && !machines.limits.device) fail(ErrorKind::configuration, "a plan for GPUs whose --device is not named needs their --device-memory");
-    machines.words = fmt::format("rates of {}", rates->host);
-    machines.rates = *rates;
-    check_rates(line, settings, path, machines.rates);
-  }
+  if (device) use_known_device(*device, line.ranks, machines);
+  if (rates) use_rates(line, settings, path, *rates, machines);
   if (!gpu && !machines.limits.host) {  // as a run would be refused: each of its ranks has a baseline before that
     const auto at_hand = memory_at_hand();
     machines.limits.host = at_hand.bytes + machines.baseline.process - kLauncher;  // this process ends before they start
@@ -120,7 +139,9 @@ void add_limit_of_rank(const Settings& settings, const Machines& machines, Space
   const bool gpu = machines.shape.device == Side::gpu;
   const int64_t limit = gpu ? machines.baseline.gpu->total() + *settings.memory.limit : machines.shape.ranks_of_host() * *settings.memory.limit;
   auto& least = gpu ? limits.device : limits.host;
-  least = std::min(least.value_or(limit), limit);
+  if (least && *least <= limit) return;
+  least = limit;
+  limits.set_by_user = true;
 }
 
 constexpr std::string_view kChosen = "Chosen by zerorun plan --search: ";  // begins what it writes
@@ -137,12 +158,6 @@ void write_plan(const std::string& path, const FittingPlan& best, const std::str
   const auto files = make_file_system();
   const auto failed = replace_file(*files, path, resolved_yaml(best.way.settings, std::string(kChosen) + words));
   if (failed.error) fail(ErrorKind::cannot_create, "--write {}: {}", path, std::generic_category().message(failed.error));
-}
-
-std::string why_nothing_fits(const SearchResult& result) {
-  const auto nearest = std::ranges::min_element(result.rejected, {}, [](const RejectedPlan& plan) { return plan.excess.bytes; });
-  return fmt::format("none of {} ways to train it fits, even with a micro-batch of 1: the nearest, {}, takes {} more {} than there is; more ranks, more memory or a smaller model would help",
-                     result.rejected.size(), nearest->way.words, readable_bytes(nearest->excess.bytes), nearest->excess.of);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct Space {
 // What there is; none: as much as is asked for.
 struct SpaceLimits {
   std::optional<int64_t> device, host, disk;
+  bool set_by_user = false;  // memory.limit is less than the device has, or without one the host
 };
 
 // What settings take.
@@ -31,6 +32,7 @@ using Foretell = std::function<Foretold(const Settings&)>;  // thread-safe
 struct Excess {
   const char* of = "";  // "device memory"
   int64_t bytes = 0;    // more than there is
+  const char* than = "there is";
 };
 // The first that falls short, in the order device, host, disk.
 std::optional<Excess> excess_of(const Space& space, const SpaceLimits& limits);

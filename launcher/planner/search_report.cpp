@@ -131,8 +131,8 @@ std::string winner_in_words(const SearchResult& result, const Searched& searched
                                  times_of(best), time.total(), static_cast<double>(searched.tokens) / time.total(), name_of(time.bounded_by()),
                                  space_in_words(best.foretold.space, searched.limits));
   if (best.larger) {
-    text += fmt::format(" The next larger micro-batch, {}, would take {} more {} than there is.", best.larger->micro_batch_size, readable_bytes(best.larger->excess.bytes),
-                        best.larger->excess.of);
+    text += fmt::format(" The next larger micro-batch, {}, would take {} more {} than {}.", best.larger->micro_batch_size, readable_bytes(best.larger->excess.bytes),
+                        best.larger->excess.of, best.larger->excess.than);
   } else {
     text += " A larger micro-batch does not divide what a rank has of the batch.";
   }
@@ -149,6 +149,19 @@ std::string runner_up_in_words(const SearchResult& result) {
   return fmt::format("Next comes {} with a micro-batch of {}: {}, with {}.", next.way.words, times_of(next),
                      std::abs(longer) < 0.005 ? std::string("as fast") : fmt::format("{:.3g} % {}", 100 * std::abs(longer), longer > 0 ? "slower" : "faster"),
                      device != 0 ? difference(device, "of the device") : difference(host, "of each host's memory"));
+}
+
+std::string why_nothing_fits(const SearchResult& result) {
+  std::vector<const RejectedPlan*> nearest;  // of each resource that falls short
+  for (const auto& plan : result.rejected) {
+    const auto same = std::ranges::find_if(nearest, [&](const RejectedPlan* other) { return std::string_view(other->excess.of) == plan.excess.of; });
+    if (same == nearest.end()) nearest.push_back(&plan);
+    else if (plan.excess.bytes < (*same)->excess.bytes) *same = &plan;
+  }
+  std::vector<std::string> lacks;
+  for (const auto* plan : nearest) lacks.push_back(fmt::format("{}, takes {} more {} than {}", plan->way.words, readable_bytes(plan->excess.bytes), plan->excess.of, plan->excess.than));
+  return fmt::format("none of {} ways to train it fits, even with a micro-batch of 1: the nearest, {}; more ranks, more memory or a smaller model would help", result.rejected.size(),
+                     fmt::join(lacks, "; another, "));
 }
 
 std::string search_table(const SearchResult& result, const Searched& searched) {

@@ -21,6 +21,8 @@ std::string search_table(const SearchResult& result, const Searched& searched);
 std::string winner_in_words(const SearchResult& result, const Searched& searched);
 // One sentence, of the second that is worthwhile; empty where there is none.
 std::string runner_up_in_words(const SearchResult& result);
+// The nearest of those that fall short of each resource. REQUIRES that nothing fits.
+std::string why_nothing_fits(const SearchResult& result);
 // {"searched": ..., "plans": [...], "rejected": [...]}, the best plan first. No newline at the end.
 std::string search_json(const SearchResult& result, const Searched& searched);
 

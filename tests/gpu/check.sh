@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Checks zerorun on a machine with a GPU, from the root of the project or of an unpacked bundle. Each part takes less than 8 minutes.
-#   tests/gpu/check.sh [PART...]     kernels sanitizer engine nccl losses memory; without a part, all of them
+#   tests/gpu/check.sh [PART...]     kernels sanitizer engine nccl losses memory rates; without a part, all of them
 # Writes a line of JSON for everything checked to ${OUT:-results}/PART.jsonl, and what programs printed to PART.log. Ends with 1 where something failed.
 # ZERORUN_BUNDLE   an unpacked bundle, where it is neither here nor in build/gpu
-# ZERORUN_DEVICE   cpu: tries the scripts themselves where there is no GPU (losses and memory alone)
+# ZERORUN_DEVICE   cpu: tries the scripts themselves where there is no GPU (losses, memory and rates alone)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/find_bundle.sh"
 
@@ -47,12 +47,14 @@ losses() { needs zerorun && timeout $LIMIT python3 "$scripts/losses.py" --out "$
 
 memory() { needs zerorun && timeout $LIMIT python3 "$scripts/memory.py" --out "$results" --device "$device"; }
 
+rates() { needs zerorun && timeout $LIMIT python3 "$scripts/rates.py" --out "$results" --device "$device"; }
+
 failed=()
-[ $# -gt 0 ] || set -- kernels sanitizer engine nccl losses memory
+[ $# -gt 0 ] || set -- kernels sanitizer engine nccl losses memory rates
 for part in "$@"; do
   case $part in
-    kernels | sanitizer | engine | nccl | losses | memory) ;;
-    *) echo "no part $part; there are: kernels sanitizer engine nccl losses memory" >&2; exit 64 ;;
+    kernels | sanitizer | engine | nccl | losses | memory | rates) ;;
+    *) echo "no part $part; there are: kernels sanitizer engine nccl losses memory rates" >&2; exit 64 ;;
   esac
   echo "== $part"
   $part || failed+=("$part")

@@ -206,6 +206,21 @@ TEST(SearchReport, ExplainsTheWinnerAndWhatIsNext) {
   EXPECT_EQ(runner_up_in_words(result), "Next comes stage 1, recompute with a micro-batch of 48 x 1: 10 % slower, with 24.00 GiB less of the device.");
 }
 
+TEST(SearchReport, SaysForEachResourceWhatComesNearest) {
+  EXPECT_EQ(why_nothing_fits(search_in({kGiB, 5 * kGiB, {}})),
+            "none of 42 ways to train it fits, even with a micro-batch of 1: the nearest, stage 3, parameters on the host, optimizer on the host, takes 1.00 GiB more device memory than "
+            "there is; another, stage 3, recompute, parameters on the host, optimizer on the host, takes 79.00 GiB more host memory than there is; more ranks, more memory or a smaller model would "
+            "help");
+}
+
+TEST(SearchReport, NamesTheLimitThatTheUserSet) {
+  auto limits = device_of(80 * kGiB);
+  limits.set_by_user = true;
+  EXPECT_THAT(winner_in_words(search_in(limits), searched()), HasSubstr("36.00 GiB more device memory than memory.limit allows."));
+  limits.host = 3 * kGiB;
+  EXPECT_THAT(why_nothing_fits(search_in(limits)), HasSubstr("1.00 GiB more host memory than there is")) << "memory.limit is of the device, where there is one";
+}
+
 TEST(SearchReport, SaysTheSameAsJson) {
   const auto result = search_in(device_of(22 * kGiB));
   const auto json = nlohmann::json::parse(search_json(result, searched()));

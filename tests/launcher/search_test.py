@@ -75,6 +75,25 @@ class Searching(Program):
         smaller = self.search("--device-memory", "2GiB", "--rates", "gpu.json", ranks=8)
         self.assertEqual(smaller["searched"]["device_bytes"], 2 << 30)
 
+    def test_a_gpu_that_was_measured_is_planned_for_with_what_libraries_take_of_it(self):
+        gpu = {"name": "played", "memory_bytes": 8 << 30, "multiprocessors": 10, "context_bytes": 300 * MIB, "workspace_bytes": 100 * MIB}
+        rates = RATES | {"gpu": gpu, "parameters_per_second": {"adamw": 1e10, "host_adamw": 1e9}}
+        (self.folder / "rates.json").write_text(json.dumps(rates))
+        found = self.search()
+        self.assertEqual(found["searched"]["device"], "rates of played (played)")
+        self.assertEqual(found["searched"]["device_bytes"], 8 << 30)
+        (self.folder / "less.json").write_text(json.dumps(rates | {"gpu": gpu | {"context_bytes": 200 * MIB}}))
+        less = self.search("--rates", "less.json")
+        self.assertEqual(found["plans"][0]["device_bytes"] - less["plans"][0]["device_bytes"], 100 * MIB)
+        alone = self.search(ranks=1)
+        self.assertLess(alone["plans"][0]["device_bytes"] - 400 * MIB, 256 * MIB, "one rank connects to none")
+        status, out, err = self.run_program("plan", "train.yaml", "--ranks", "2", "--json", "--set", "run.device=cuda", ranks=0)
+        self.assertEqual((status, err), (0, ""), out)
+        self.assertEqual(json.loads(out)["memory"][0]["gpu"]["baseline"], (300 + 100 + 256) * MIB)
+        self.expect_failure(78, "has the rates of a GPU, and the plan is for processors", "plan", "train.yaml", "--ranks", "2", "--search", "--set", "run.device=cpu", ranks=0)
+        (self.folder / "rates.json").write_text(json.dumps(rates | {"gpu": gpu | {"memory_bytes": 0}}))
+        self.expect_failure(65, "rates.json is not what zerorun bench rates writes", "plan", "train.yaml", "--ranks", "2", "--search", ranks=0)
+
     def test_the_table_fits_a_terminal_and_says_why(self):
         status, out, err = self.run_program("plan", "train.yaml", "--ranks", "8", "--search", "--device", "rtx4090", *LARGE, ranks=0)
         self.assertEqual((status, err), (0, ""), out)
@@ -97,6 +116,7 @@ class Searching(Program):
         refused(78, "says nothing of what goes between hosts", "--search", "--hosts", "2")
         refused(78, "no multiple of micro_batch_size 1 x 2 ranks", "--search", "--set", "training.global_batch_size=7")
         refused(83, "fits, even with a micro-batch of 1: the nearest", "--search", "--host-memory", "1MiB")
+        refused(83, "more host memory than memory.limit allows", "--search", "--set", "memory.limit=1MiB")
         (self.folder / "rates.json").write_text(json.dumps(RATES | {"bytes_per_second": RATES["bytes_per_second"] | {"disk_read": None}}))
         refused(78, "rates.json says nothing of a disk", "--search", "--disk", "1TiB")
         (self.folder / "rates.json").unlink()

@@ -34,6 +34,9 @@ class Time(Program):
         self.assertEqual(status, 0, out + err)
         self.assertNotIn("disk,", out)
         self.assertIn("written to rates.json, where plan and report find it", out)
+        self.assertRegex(out, r"\non the processor, with \d+ threads; --path FOLDER")
+        self.expect_failure(78, "--device is cuda, but ", "bench", "rates", "--mib", "64", "--device", "cuda", ranks=0)
+        self.expect_failure(64, "--device is 'tpu', expected auto, cpu or cuda", "bench", "rates", "--device", "tpu", ranks=0)
         self.expect_failure(73, "offload path /nowhere: No such file or directory", "bench", "rates", "--mib", "64", "--path", "/nowhere", ranks=0)
 
     def test_without_rates_a_plan_says_what_a_step_has_to_do_and_how_to_measure(self):
