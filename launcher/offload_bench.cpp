@@ -155,6 +155,7 @@ OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, in
   const auto prediction = predict(trial);
   row.memory = predicted_memory(prediction, trial.model, {Baseline{process_anonymous_bytes(), {}}}).front();
   row.amounts = sum_of(amounts_of(prediction.step, {}));
+  row.amounts[Resource::memory] = 0;  // in the time of the products
   row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks()));
   row.not_run = lack_of_memory(row.memory, local_ranks);
   const auto lacking = gather(trial.communicator, row.not_run.empty() ? 0 : 1);

@@ -15,7 +15,8 @@ void add_sent(ByResource& amounts, const MovedBytes& sent, const RanksAt& at) {
 
 ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
   ByResource amounts;
-  amounts[Resource::compute] = static_cast<double>(phase.flops);
+  amounts[Resource::compute] = static_cast<double>(phase.operations.flops);
+  amounts[Resource::memory] = static_cast<double>(phase.operations.moved);
   amounts[Resource::to_device] = static_cast<double>(phase.moves.up);
   amounts[Resource::to_host] = static_cast<double>(phase.moves.down);
   amounts[Resource::disk_read] = static_cast<double>(phase.moves.disk_read);
@@ -33,7 +34,10 @@ double share_waited_for(const MovedBytes& sent, Waits waits) {
 // Within hosts and between them, side by side.
 double sending(const ByResource& seconds) { return std::max(seconds[Resource::links], seconds[Resource::network]); }
 
-double largest(const ByResource& seconds) { return *std::ranges::max_element(seconds.values); }
+// Products and what else is computed, one after the other.
+double computing(const ByResource& seconds) { return seconds[Resource::compute] + seconds[Resource::memory]; }
+
+double largest(const ByResource& seconds) { return std::max(computing(seconds), *std::ranges::max_element(seconds.values)); }
 
 // As many bytes as are moved both ways go at the rate of both, the rest of the longer side at its own.
 void share_disk(ByResource& seconds, const ByResource& amounts, double rate_of_both) {
@@ -45,13 +49,13 @@ void share_disk(ByResource& seconds, const ByResource& amounts, double rate_of_b
 }  // namespace
 
 const char* name_of(Resource resource) {
-  constexpr std::array kNames{"matrix products", "to the device", "to the host", "disk, read", "disk, written", "updates",
+  constexpr std::array kNames{"matrix products", "memory", "to the device", "to the host", "disk, read", "disk, written", "updates",
                               "between ranks of a host", "between hosts"};
   return kNames[static_cast<size_t>(resource)];
 }
 
 const char* key_of(Resource resource) {
-  constexpr std::array kKeys{"compute", "to_device", "to_host", "disk_read", "disk_write", "update", "links", "network"};
+  constexpr std::array kKeys{"compute", "memory", "to_device", "to_host", "disk_read", "disk_write", "update", "links", "network"};
   return kKeys[static_cast<size_t>(resource)];
 }
 
@@ -80,6 +84,7 @@ std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rate
   switch (resource) {
     case Resource::compute:
       return rates.multiply.contains(computation.dtype) ? std::optional(rates.multiply.at(computation.dtype) * cores) : std::nullopt;
+    case Resource::memory: return rates.memory_copy * cores;
     case Resource::to_device: return own(rates.host_to_device);
     case Resource::to_host: return own(rates.device_to_host);
     case Resource::disk_read: return shared(rates.disk_read);
@@ -95,7 +100,9 @@ std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rate
 }
 
 Resource largest_of(const ByResource& seconds) {
-  return kResources[static_cast<size_t>(std::ranges::max_element(seconds.values) - seconds.values.begin())];
+  const auto most = kResources[static_cast<size_t>(std::ranges::max_element(seconds.values) - seconds.values.begin())];
+  const auto of_computing = seconds[Resource::compute] >= seconds[Resource::memory] ? Resource::compute : Resource::memory;
+  return seconds[most] > computing(seconds) ? most : of_computing;
 }
 
 double StepTime::of_phase(size_t phase) const {
@@ -104,7 +111,7 @@ double StepTime::of_phase(size_t phase) const {
   for (const auto resource : {Resource::links, Resource::network}) parts[resource] *= beside;
   if (overlaps) return largest(parts) + waited[phase];
   const double moves = parts[Resource::to_device] + parts[Resource::to_host] + parts[Resource::update];
-  return std::max(parts[Resource::compute], sending(parts)) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited[phase];
+  return std::max(computing(parts), sending(parts)) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited[phase];
 }
 
 double StepTime::total() const {
@@ -122,6 +129,7 @@ Resource StepTime::bounded_by() const {
 
 std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {
   const auto amounts = amounts_of(work, computation.at);
+  const std::array<const OperationCount*, kPhaseCount> operations_of{&work.forward.operations, &work.backward.operations, nullptr};
   const std::array sent{work.forward.sent, work.backward.sent, work.published};
   StepTime time{{}, computation.overlaps, {}};
   for (size_t p = 0; p < kPhaseCount; ++p) {
@@ -132,8 +140,11 @@ std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, cons
       if (!rate) return std::nullopt;
       phase[resource] = amounts[p][resource] / *rate;
     }
+    if (const auto* operations = operations_of[p]) {  // the roofline: operands may take longer to come than the operations on them
+      phase[Resource::compute] = std::max(phase[Resource::compute], static_cast<double>(operations->operands) / *rate_of(Resource::memory, p, rates, computation));
+    }
     time.waited[p] = share_waited_for(sent[p], computation.waits) * sending(phase);
-    if (computation.overlaps && rates.disk_both) share_disk(phase, amounts[p], *rates.disk_both / computation.at.of_host());
+    if (rates.disk_both) share_disk(phase, amounts[p], *rates.disk_both / computation.at.of_host());
   }
   return time;
 }

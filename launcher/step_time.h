@@ -1,5 +1,5 @@
-// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound: norms, the time in which
-// messages start and what competes for the same cores are not in it.
+// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound: what units ask LibTorch for themselves, the time in
+// which messages start and what competes for the same cores are not in it.
 #pragma once
 #include <array>
 #include <optional>
@@ -12,10 +12,10 @@ namespace zerorun {
 
 struct StepWork;
 
-enum class Resource { compute, to_device, to_host, disk_read, disk_write, update, links, network };
-inline constexpr int kResourceCount = 8;
-inline constexpr std::array kResources{Resource::compute,    Resource::to_device, Resource::to_host, Resource::disk_read,
-                                       Resource::disk_write, Resource::update,    Resource::links,   Resource::network};
+enum class Resource { compute, memory, to_device, to_host, disk_read, disk_write, update, links, network };
+inline constexpr int kResourceCount = 9;
+inline constexpr std::array kResources{Resource::compute,   Resource::memory,     Resource::to_device, Resource::to_host, Resource::disk_read,
+                                       Resource::disk_write, Resource::update,    Resource::links,     Resource::network};
 
 const char* name_of(Resource resource);  // "matrix products"
 // As in JSON: "compute".
@@ -68,7 +68,7 @@ struct StepTime {
   Resource bounded_by() const;
 };
 
-// What takes most; REQUIRES that something takes time.
+// What takes most, where products and what moves in memory take turns; REQUIRES that something takes time.
 Resource largest_of(const ByResource& seconds);
 
 // Where reads and writes run beside each other, the one that takes longer takes what the disk needs for both.

@@ -17,7 +17,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/flops.h"
+#include "core/operation_count.h"
 #include "zero/control.h"
 #include "zero/flat_span.h"
 #include "zero/graph.h"
@@ -81,7 +81,7 @@ at::Tensor Engine::run_passes(const StepContext& context, MicroBatchPlace place)
     const SentScope sent(options_.sent, work.sent);
     count_moves(&work);
     prepare(training_, v++, place);
-    const FlopScope flops(work.flops);
+    const CountScope operations(work.operations);
     const MemoryScope scope(ledger_, Category::activations);
     if (visit.backward) {
       auto frame = tape.take(visit.unit);

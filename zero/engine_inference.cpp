@@ -1,5 +1,5 @@
 // Passes that go forward and do nothing else.
-#include "core/flops.h"
+#include "core/operation_count.h"
 #include "zero/control.h"
 #include "zero/engine.h"
 #include "zero/graph.h"
@@ -11,7 +11,7 @@ Carry Engine::run_forward(const StepContext& context) {
   Carry flow;
   work_ = {};
   count_moves(&work_.forward);
-  const FlopScope flops(work_.forward.flops);
+  const CountScope operations(work_.forward.operations);
   const SentScope sent(options_.sent, work_.forward.sent);
   for (int v = 0; const auto& visit : evaluation_.schedule.visits) {
     prepare(evaluation_, v++, {});

@@ -13,7 +13,7 @@ void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
   for (const auto phase : {&StepWork::forward, &StepWork::backward}) {
     auto& of_a = a.*phase;
     const auto& of_b = b.*phase;
-    visit(of_a.flops, of_b.flops);
+    for (const auto count : {&OperationCount::flops, &OperationCount::operands, &OperationCount::moved}) visit(of_a.operations.*count, of_b.operations.*count);
     for (const auto amount : {&OffloadTraffic::up, &OffloadTraffic::down, &OffloadTraffic::disk_read, &OffloadTraffic::disk_written}) visit(of_a.moves.*amount, of_b.moves.*amount);
     visit(of_a.updated, of_b.updated);
     for (const auto bytes : kMoved) visit(of_a.sent.*bytes, of_b.sent.*bytes);

@@ -4,12 +4,13 @@
 #include <functional>
 
 #include "comm/counting_communicator.h"
+#include "core/operation_count.h"
 #include "offload/offloader.h"
 
 namespace zerorun {
 
 struct PhaseWork {
-  int64_t flops = 0;      // core/flops.h
+  OperationCount operations;
   OffloadTraffic moves;
   int64_t updated = 0;    // elements whose optimizer sleeps: they are updated beside the computation
   MovedBytes sent;

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/gpu/gpu.h"
 #include "core/ops/kernels/dropout_rows.h"
+#include "core/ops/moved.h"
 #include "core/random.h"
 
 namespace zerorun::ops {
@@ -31,6 +32,7 @@ DropoutMask mask_of(double probability, const DropoutKey& key) {
 
 at::Tensor apply_mask(const at::Tensor& x, double probability, const DropoutKey& key) {
   auto out = at::empty_like(x);
+  count_moved(x, out);
   if (x.is_meta()) return out;
   const auto mask = mask_of(probability, key);
   const int64_t size = x.numel() / x.size(0), tasks = (size + kElementsPerTask - 1) / kElementsPerTask;

@@ -14,6 +14,7 @@
 #include "core/memory.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/row_kernels.h"
+#include "core/ops/moved.h"
 #include "core/ops/side.h"
 
 namespace zerorun::ops {
@@ -83,6 +84,7 @@ struct Embed : torch::autograd::Function<Embed> {
     context->saved_data["first_position"] = first_position;
     const int64_t columns = token_weight.size(1);
     auto out = at::empty({tokens.size(0), tokens.size(1), columns}, token_weight.options());
+    count_moved(out, out);  // rows of the table, and what they become
     if (out.is_meta()) return out;
     if (out.is_cpu()) check_tokens(tokens, token_weight.size(0));
     const void* by_position = nullptr;
@@ -101,6 +103,7 @@ struct Embed : torch::autograd::Function<Embed> {
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto gradient = gradients[0].contiguous();
+    count_moved(gradient);
     auto of_tokens = add_to_gradient(saved[1], [&](at::Tensor& sum) { sum_token_rows(saved[0], gradient, sum, saved[3]); });
     auto of_positions = add_to_gradient(
         saved[2], [&](at::Tensor& sum) { sum_position_rows(gradient, context->saved_data["first_position"].toInt(), sum); });

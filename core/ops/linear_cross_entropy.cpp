@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/flops.h"
+#include "core/operation_count.h"
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/gradient.h"
@@ -105,7 +105,8 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const auto dweight = training && weight.requires_grad() ? gradient_of(weight) : at::Tensor();
     bool is_first = dweight.defined() && (!has_slot(weight) || take_unwritten(dweight));
     const Chunk chunk(chunk_rows, x, vocabulary);
-    // Without data the first chunk stands for all: none keeps anything.
+    CountScope::moved((training ? 3 : 2) * rows * vocabulary * chunk.logits.element_size());  // the softmax passes over a row twice, and writes the gradient
+    // Without data the first chunk stands for all: none keeps anything. The others are counted.
     for (int64_t begin = 0; begin < (x.is_meta() ? chunk_rows : rows); begin += chunk_rows) {
       const int64_t count = std::min(chunk_rows, rows - begin);
       const auto part = x.narrow(0, begin, count), logits = chunk.logits.narrow(0, 0, count);
@@ -115,8 +116,12 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       if (dx.defined()) multiply(dx.narrow(0, begin, count), logits, weight);
       if (dweight.defined()) std::exchange(is_first, false) ? multiply(dweight, logits.t(), part) : add_product(dweight, logits.t(), part);
     }
-    const int64_t products = 1 + dx.defined() + dweight.defined();
-    if (x.is_meta()) FlopScope::add(products * 2 * std::max<int64_t>(rows - chunk_rows, 0) * vocabulary * x.size(1));
+    for (int64_t begin = x.is_meta() ? chunk_rows : rows; begin < rows; begin += chunk_rows) {
+      const int64_t count = std::min(chunk_rows, rows - begin), width = x.size(1), size = x.element_size();
+      count_product(count, width, vocabulary, size, /*add=*/false);
+      if (dx.defined()) count_product(count, vocabulary, width, size, /*add=*/false);
+      if (dweight.defined()) count_product(vocabulary, count, width, size, /*add=*/true);
+    }
     if (training) context->save_for_backward({dx, has_slot(weight) ? at::Tensor() : dweight});
     return sum;
   }

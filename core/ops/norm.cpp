@@ -12,6 +12,7 @@
 #include "core/ops/kernels/column_sums.h"
 #include "core/ops/kernels/norm_rows.h"
 #include "core/ops/layer_norm.h"
+#include "core/ops/moved.h"
 #include "core/ops/rms_norm.h"
 
 namespace zerorun::ops {
@@ -68,6 +69,7 @@ struct ForkNorm : torch::autograd::Function<ForkNorm> {
     const int64_t columns = x.size(-1), rows = x.numel() / columns;
     const auto statistics = x.options().dtype(at::kFloat);
     auto y = at::empty_like(x), scale = at::empty({rows}, statistics), mean = bias ? at::empty({rows}, statistics) : at::Tensor();
+    count_moved(x, y);
     if (!x.is_meta()) {
       const NormRows kernel{x.scalar_type(), columns, eps, x.const_data_ptr(), weight.const_data_ptr(), bias ? bias->const_data_ptr() : nullptr,
                             bias ? mean.data_ptr<float>() : nullptr, scale.data_ptr<float>(), y.data_ptr()};
@@ -89,6 +91,7 @@ struct ForkNorm : torch::autograd::Function<ForkNorm> {
     const auto gradient = gradients[1].contiguous(), stream = gradients[0].defined() ? gradients[0].contiguous() : gradients[0];
     const auto dx = context->needs_input_grad(0) ? at::empty_like(x) : at::Tensor();
     const BlockSums sums(x, weight.requires_grad(), bias.defined() && bias.requires_grad());
+    count_moved(gradient, x, stream, dx);
     if (!x.is_meta()) {
       const NormGradientRows kernel{x.scalar_type(), x.size(-1),          gradient.const_data_ptr(), x.const_data_ptr(), weight.const_data_ptr(),
                                     data_of(stream), statistics_of(mean), statistics_of(scale),      dx.defined() ? dx.data_ptr() : nullptr};

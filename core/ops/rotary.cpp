@@ -8,6 +8,7 @@
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/kernels/row_kernels.h"
+#include "core/ops/moved.h"
 
 namespace zerorun::ops {
 namespace {
@@ -21,6 +22,7 @@ at::Tensor turn(const at::Tensor& x, int64_t head_dim, double theta, int64_t fir
   auto out = at::empty_like(x);
   const MemoryScope workspace(Category::workspace);
   const auto table = at::empty({seq_len, 2, half}, x.options().dtype(at::kFloat));
+  count_moved(x, out);
   if (x.is_meta()) return out;
   const TurnTable angles{table.data_ptr<float>(), seq_len, first_position, half, theta, back};
   const Turns turns{x.scalar_type(), seq_len, x.size(2), head_dim, table.const_data_ptr<float>(), x.const_data_ptr(), out.data_ptr()};

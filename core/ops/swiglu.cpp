@@ -6,6 +6,7 @@
 
 #include "core/gpu/gpu.h"
 #include "core/ops/kernels/row_kernels.h"
+#include "core/ops/moved.h"
 
 namespace zerorun::ops {
 namespace {
@@ -19,6 +20,7 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& gate, const at::Tensor& up) {
     context->save_for_backward({gate, up});
     auto out = at::empty_like(gate);
+    count_moved(gate, up, out);
     if (gate.is_meta()) return out;
     const SwigluPart all{gate.scalar_type(), gate.const_data_ptr(), up.const_data_ptr(), out.data_ptr(), nullptr, nullptr, nullptr};
     if (gate.is_cuda()) {
@@ -33,6 +35,7 @@ struct Swiglu : torch::autograd::Function<Swiglu> {
     const auto saved = context->get_saved_variables();
     const auto gradient = gradients[0].contiguous();
     auto dgate = at::empty_like(saved[0]), dup = at::empty_like(saved[1]);
+    count_moved(gradient, saved[0], saved[1], dgate, dup);
     if (gradient.is_meta()) return {dgate, dup};
     const SwigluPart all{gradient.scalar_type(), saved[0].const_data_ptr(), saved[1].const_data_ptr(), nullptr, gradient.const_data_ptr(),
                          dgate.data_ptr(), dup.data_ptr()};

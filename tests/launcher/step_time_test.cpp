@@ -11,14 +11,14 @@ namespace {
 // Seconds are easily seen: 8 of computation forward and 16 backward; 2 and 1 to the device, 4 to the host; 3 of updates.
 StepWork work() {
   StepWork work;
-  work.forward = {.flops = 800, .moves = {.up = 20, .down = 0, .disk_read = 0, .disk_written = 0}, .updated = 30, .sent = {}};
-  work.backward = {.flops = 1600, .moves = {.up = 10, .down = 40, .disk_read = 0, .disk_written = 0}, .updated = 0, .sent = {}};
+  work.forward = {.operations = {.flops = 800, .operands = 0, .moved = 0}, .moves = {.up = 20, .down = 0, .disk_read = 0, .disk_written = 0}, .updated = 30, .sent = {}};
+  work.backward = {.operations = {.flops = 1600, .operands = 0, .moved = 0}, .moves = {.up = 10, .down = 40, .disk_read = 0, .disk_written = 0}, .updated = 0, .sent = {}};
   return work;
 }
 
 Rates rates() {
   Rates rates;
-  rates.host_to_device = rates.device_to_host = rates.adamw = 10;
+  rates.memory_copy = rates.host_to_device = rates.device_to_host = rates.adamw = 10;
   rates.multiply = {{"fp32", 100}, {"bf16", 1600}};
   return rates;
 }
@@ -57,11 +57,32 @@ TEST(StepTime, ADiskIsSharedByWhatIsReadAndWrittenAtTheSameTime) {
   measured.disk_read = measured.disk_write = measured.disk_both = 10;
   EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), 15 + 16);
   EXPECT_EQ(step_time(on_disk, measured, kFast)->bounded_by(), Resource::disk_read);
-  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kBlocked)->total(), 8 + 10 + 16 + 1 + 4) << "what is read is worked on meanwhile";
+  EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kBlocked)->total(), 8 + 15 + 16 + 1 + 4) << "what is read is worked on, and written, meanwhile";
   measured.disk_both = 5;
   EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), (2 * 50 / 5.0 + 50 / 10.0) + 16);
   on_disk.forward.moves.disk_written = 0;
   EXPECT_DOUBLE_EQ(step_time(on_disk, measured, kOverlapped)->total(), 10 + 16) << "only read";
+}
+
+TEST(StepTime, ProductsTakeAtLeastWhatTheirOperandsDo) {
+  auto thin = work();
+  thin.forward.operations.operands = 90;  // 9 s, and 8 for the operations
+  thin.backward.operations.operands = 150;
+  EXPECT_DOUBLE_EQ(step_time(thin, rates(), kOverlapped)->total(), 9 + 16);
+}
+
+TEST(StepTime, WhatMovesInMemoryTakesTurnsWithTheProducts) {
+  auto moves = work();
+  moves.forward.operations.moved = 50;
+  moves.backward.operations.moved = 200;
+  const auto time = step_time(moves, rates(), kOverlapped);
+  EXPECT_DOUBLE_EQ(time->of_phase(0), 8 + 5);
+  EXPECT_DOUBLE_EQ(time->of_phase(1), 16 + 20);
+  EXPECT_EQ(time->bounded_by(), Resource::memory);
+  EXPECT_EQ(largest_of(time->seconds[0]), Resource::compute);
+  EXPECT_DOUBLE_EQ(step_time(moves, rates(), kBlocked)->total(), 8 + 5 + 2 + 3 + 16 + 20 + 1 + 4);
+  moves.backward.moves.down = 350;  // longer than each, and shorter than both
+  EXPECT_EQ(largest_of(step_time(moves, rates(), kOverlapped)->seconds[1]), Resource::memory);
 }
 
 TEST(StepTime, WhatIsWaitedForOfWhatRanksSendComesOnTop) {

@@ -38,10 +38,10 @@ TEST(StepWork, HasTheOperationsOfItsProducts) {
   constexpr int64_t kProduct = kSamples * kTokens * (kTokens + 1) * kHidden;
   constexpr int64_t kForward = kLayers * (2 * kRows * kBlock + 2 * kProduct), kBackward = kLayers * (4 * kRows * kBlock + 5 * kProduct);
   const auto work = work_of(untied(), false), again = work_of(untied(), true);
-  EXPECT_EQ(work.forward.flops, kForward + 6 * kRows * kHead);
-  EXPECT_EQ(work.backward.flops, kBackward);
-  EXPECT_EQ(again.forward.flops, work.forward.flops);
-  EXPECT_EQ(again.backward.flops, kForward + kBackward);
+  EXPECT_EQ(work.forward.operations.flops, kForward + 6 * kRows * kHead);
+  EXPECT_EQ(work.backward.operations.flops, kBackward);
+  EXPECT_EQ(again.forward.operations.flops, work.forward.operations.flops);
+  EXPECT_EQ(again.backward.operations.flops, kForward + kBackward);
 }
 
 TEST(StepWork, MovesWhatSleepsAndUpdatesItBesideTheComputation) {
@@ -91,7 +91,7 @@ TEST(StepWork, UpdatesRunInBackwardWhereNothingIsLeftToWaitFor) {
   const auto early = dry_run(model, *make_adamw({}), options).step;
   EXPECT_EQ(early.backward.updated, checked.forward.updated);
   EXPECT_EQ(early.forward.updated, 0);
-  EXPECT_EQ(early.forward.flops, checked.forward.flops);
+  EXPECT_EQ(early.forward.operations.flops, checked.forward.operations.flops);
 }
 
 TEST(StepWork, OnDiskAnUpdateIsOneReadAndOneWriteBesideTheFetches) {

@@ -8,6 +8,7 @@
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "core/ops/kernels/row_kernels.h"
+#include "core/ops/moved.h"
 #include "core/ops/side.h"
 
 namespace zerorun::ops {
@@ -25,6 +26,7 @@ void add_column_sums(const at::Tensor& gradient, at::Tensor& sum) {
     const MemoryScope workspace(Category::workspace);
     partial = at::empty({blocks, sum.numel()}, sum.options().dtype(at::kFloat));
   }
+  count_moved(gradient);
   if (sum.is_meta()) return;
   const ColumnSums sums{gradient.scalar_type(), sum.scalar_type(), rows, sum.numel(), gradient.const_data_ptr(), sum.data_ptr()};
   if (sum.is_cuda()) return sum_columns(sums, partial.data_ptr<float>(), blocks, gpu::current_stream());

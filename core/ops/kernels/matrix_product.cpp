@@ -9,7 +9,7 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/flops.h"
+#include "core/operation_count.h"
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/tile_packing.h"
@@ -150,8 +150,12 @@ bool in_tiles(const at::Tensor& out) { return is_reduced(out.scalar_type()) && s
 
 }  // namespace
 
+void count_product(int64_t rows, int64_t depth, int64_t columns, int64_t element_size, bool add) {
+  CountScope::product(2 * rows * depth * columns, element_size * (rows * depth + depth * columns + (add ? 2 : 1) * rows * columns));
+}
+
 void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
-  FlopScope::add(2 * out.numel() * a.size(1));
+  count_product(a.size(0), a.size(1), b.size(1), out.element_size(), /*add=*/false);
   if (in_tiles(out)) {
     TiledProduct(out, a, b).run(out, a, b, bias, /*add=*/false);
   } else {
@@ -160,7 +164,7 @@ void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, c
 }
 
 void add_product(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b) {
-  FlopScope::add(2 * sum.numel() * a.size(1));
+  count_product(a.size(0), a.size(1), b.size(1), sum.element_size(), /*add=*/true);
   if (in_tiles(sum)) {
     TiledProduct(sum, a, b).run(sum, a, b, {}, /*add=*/true);
   } else {

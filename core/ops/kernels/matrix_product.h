@@ -16,4 +16,7 @@ void multiply(const at::Tensor& out, const at::Tensor& a, const at::Tensor& b, c
 // sum += a b, rounded once.
 void add_product(const at::Tensor& sum, const at::Tensor& a, const at::Tensor& b);
 
+// Counts a product of [rows, depth] and [depth, columns] that is not done here; the two above count themselves.
+void count_product(int64_t rows, int64_t depth, int64_t columns, int64_t element_size, bool add);
+
 }  // namespace zerorun::ops
