@@ -7,14 +7,6 @@
 
 namespace zerorun {
 
-// By one rank, to the others.
-struct MovedBytes {
-  int64_t gathered = 0;  // parameters, by all_gather
-  int64_t reduced = 0;   // all else
-  int64_t total() const { return gathered + reduced; }
-  bool operator==(const MovedBytes&) const = default;
-};
-
 struct Traffic {
   struct Line {
     int64_t calls = 0;
@@ -36,9 +28,9 @@ struct Traffic {
   Traffic operator*(int64_t times) const;
   bool operator==(const Traffic&) const = default;
 
-  // What has to be moved: where all ranks read the parameters in place, what is gathered has not.
-  MovedBytes moved(Readers readers) const {
-    return {readers == Readers::all ? 0 : all_gather.bytes_sent, reduce_scatter.bytes_sent + all_reduce.bytes_sent + control.bytes_sent};
+  // All that has to be moved: where all ranks read the parameters in place, what is gathered has not.
+  int64_t bytes_moved(Readers readers) const {
+    return (readers == Readers::all ? 0 : all_gather.bytes_sent) + reduce_scatter.bytes_sent + all_reduce.bytes_sent + control.bytes_sent;
   }
 
   // visit(name, line) for every line, in the order above.

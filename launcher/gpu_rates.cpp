@@ -7,6 +7,7 @@
 #include "core/memory.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "launcher/best_seconds.h"
+#include "launcher/placement.h"
 #include "offload/host_store.h"
 #include "zero/flat_span.h"
 #include "zero/optimizer.h"
@@ -71,6 +72,7 @@ class GpuRates {
 }  // namespace
 
 Rates measure_gpu(const gpu::Info& gpu, const Rates& host) {
+  stay_near(gpu.pci_bus);  // as ranks do
   const auto started = gpu::start({.index = gpu.index});
   const GpuRates measured(gpu);
   Rates rates = host;

@@ -60,7 +60,7 @@ std::optional<std::string> disk_of(const Settings& settings) {
 
 Rates rates_of_this_machine(const std::optional<std::string>& disk) {
   const auto known = read_rates(rates_path());
-  const bool fits = known && !known->gpu && known->host == host_name() && known->threads == compute_threads() &&
+  const bool fits = known && !known->host_adamw && known->host == host_name() && known->threads == compute_threads() &&
                     (!disk || (known->disk && std::filesystem::absolute(*disk).lexically_normal() == *known->disk));
   return fits ? *known : measure_rates({.path = disk, .bytes = kBytesOfRates, .device = RatesOptions::Device::cpu});
 }

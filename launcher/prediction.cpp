@@ -69,6 +69,18 @@ RunShape planned_shape(const Settings& settings, int ranks, int hosts, Side devi
   return shape;
 }
 
+void plan_on(const KnownDevice& gpu, RunShape& shape, Baseline& baseline) {
+  shape.gpu.multiprocessors = gpu.multiprocessors;
+  shape.gpu.slab_bytes = gpu.slab_bytes;
+  baseline.gpu = gpu.baseline;
+  if (shape.ranks == 1) baseline.gpu->nccl = 0;
+  baseline.process += gpu.process;
+}
+
+bool plans_for_gpus(const Settings& settings, const std::optional<Rates>& rates) {
+  return settings.run.device == Settings::Device::cuda || (settings.run.device == Settings::Device::automatic && rates && rates->gpu);
+}
+
 int64_t planned_validation_windows(const Settings& settings) {
   return std::holds_alternative<std::monostate>(settings.data.validation) ? 0 : open_data(settings).validation_windows();
 }
@@ -137,7 +149,7 @@ Computation computation_of(const Settings& settings, const EngineOptions& option
   return {.dtype = tf32 ? "tf32" : name_of(settings.precision.param_dtype),
           .optimizer_states = make_optimizer(settings.optimizer)->state_count(),
           .overlaps = options.offload.overlaps(),
-          .waits = shape.readers == Readers::all ? Waits::all : options.sharding.parameters && options.prefetch == 0 ? Waits::gathers : Waits::none,
+          .gathers_ahead = (options.prefetch > 0 || !options.sharding.parameters) && shape.readers != Readers::all,
           .device = shape.device,
           .threads = shape.threads,
           .at = {shape.ranks, shape.hosts}};

@@ -1,6 +1,8 @@
 // What a run will take, before a byte of it is allocated, and the refusal of a run that cannot fit.
 #pragma once
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -8,6 +10,8 @@
 #include "core/gpu/gpu.h"
 #include "core/model.h"
 #include "launcher/advice.h"
+#include "launcher/known_devices.h"
+#include "launcher/rates.h"
 #include "launcher/report.h"
 #include "launcher/settings.h"
 #include "zero/dry_run.h"
@@ -28,8 +32,17 @@ struct RunShape {
   Side device = Side::host;
   gpu::Shape gpu = {};
 };
+// What there is of a rank before the model.
+struct Baseline {
+  int64_t process = 0;  // anonymous memory
+  std::optional<GpuBaseline> gpu;
+};
 // Of a run that is not under way: on processors or GPUs, its communicator what it would be there.
 RunShape planned_shape(const Settings& settings, int ranks, int hosts, Side device);
+// The run is on such GPUs, of which libraries take their part.
+void plan_on(const KnownDevice& gpu, RunShape& shape, Baseline& baseline);
+// Whether a plan is for GPUs: where the settings leave it open, as the rates at hand are.
+bool plans_for_gpus(const Settings& settings, const std::optional<Rates>& rates);
 // Of its validation split, which is opened where there is one.
 int64_t planned_validation_windows(const Settings& settings);
 // `timeline`, where there is one, becomes that of a step.
@@ -38,11 +51,7 @@ Prediction predict(const Settings& settings, const Model& model, const RunShape&
 // Validation passes of the run.
 int64_t evaluations_of(const Settings& settings, int64_t validation_windows);
 
-// The predicted half of the report. `baselines`, of every rank: what there was before the model.
-struct Baseline {
-  int64_t process = 0;  // anonymous memory
-  std::optional<GpuBaseline> gpu;
-};
+// The predicted half of the report. `baselines`: of every rank.
 std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Model& model, const std::vector<Baseline>& baselines);
 // What counts where a run has to fit, the export included: reserved on its GPU, else the process's peak.
 int64_t peak_that_must_fit(const RankMemory& memory);

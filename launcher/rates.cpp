@@ -122,6 +122,7 @@ void print(const Rates& rates, const std::string& note, const RatesOptions& opti
   for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
   line("AdamW", rates.adamw, "G parameters/s");
   if (rates.host_adamw) line("AdamW on the host", *rates.host_adamw, "G parameters/s");
+  if (rates.gpu) out << fmt::format("{:<44} {:>8.2f} GiB\n", "in use of its memory: CUDA, cuBLAS, others", static_cast<double>(rates.gpu->context + rates.gpu->workspace) / (int64_t{1} << 30));
   out << fmt::format("on {} with {} threads{}\n", rates.gpu ? rates.gpu->name : "the processor,", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
   if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
 }

@@ -35,7 +35,7 @@ struct Rates {
   std::optional<double> host_adamw;        // the same on the host, all its cores; none: the device is the host
   std::optional<double> links;             // bytes a second that a rank sends to others of its host; none: as host_to_device
   std::optional<double> network;           // bytes a second that a host sends to others, all its ranks together
-  // The device, where it is a GPU: bytes of its memory, and what of them CUDA and cuBLAS take.
+  // The device, where it is a GPU: bytes of its memory, and what of them CUDA, with other programs, and cuBLAS take.
   struct Gpu {
     std::string name;
     int64_t memory = 0;

@@ -57,13 +57,12 @@ Json to_json(const Communication& communication, With with) {
 
 // Seconds of each phase, and of each resource that works in it.
 Json to_json(const StepTime& time) {
-  Json json = {{"overlaps", time.overlaps}};
+  Json json = {{"overlaps", time.overlaps}, {"gathers_ahead", time.gathers_ahead}};
   for (size_t phase = 0; phase < kPhaseCount; ++phase) {
     Json seconds = {{"seconds", time.of_phase(phase)}};
     for (const auto resource : kResources) {
       if (time.seconds[phase][resource] > 0) seconds[key_of(resource)] = time.seconds[phase][resource];
     }
-    if (time.waited[phase] > 0) seconds["waited"] = time.waited[phase];
     json[kPhaseNames[phase]] = seconds;
   }
   return json;

@@ -36,13 +36,12 @@ CollectiveTraffic traffic_of(const JsonValue& json) {
 }
 
 StepTime time_of(const JsonValue& json) {
-  StepTime time{{}, json["overlaps"].truth(), {}};
+  StepTime time{{}, json["overlaps"].truth(), json["gathers_ahead"].truth()};
   for (size_t phase = 0; phase < kPhaseCount; ++phase) {
     const auto of_phase = json[kPhaseNames[phase]];
     for (const auto resource : kResources) {
       if (const auto seconds = of_phase.find(key_of(resource))) time.seconds[phase][resource] = seconds->number();
     }
-    if (const auto waited = of_phase.find("waited")) time.waited[phase] = waited->number();
   }
   return time;
 }

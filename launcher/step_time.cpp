@@ -7,10 +7,9 @@
 namespace zerorun {
 namespace {
 
-void add_sent(ByResource& amounts, const MovedBytes& sent, const RanksAt& at) {
-  const auto bytes = static_cast<double>(sent.total());
-  if (at.of_host() > 1) amounts[Resource::links] = bytes;
-  if (at.hosts > 1) amounts[Resource::network] = bytes;
+void add_sent(ByResource& amounts, int64_t bytes, const RanksAt& at) {
+  if (at.of_host() > 1) amounts[Resource::links] = static_cast<double>(bytes);
+  if (at.hosts > 1) amounts[Resource::network] = static_cast<double>(bytes);
 }
 
 ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
@@ -25,14 +24,6 @@ ByResource amounts_of(const PhaseWork& phase, const RanksAt& at) {
   add_sent(amounts, phase.sent, at);
   return amounts;
 }
-
-double share_waited_for(const MovedBytes& sent, Waits waits) {
-  if (waits == Waits::gathers && sent.total() > 0) return static_cast<double>(sent.gathered) / static_cast<double>(sent.total());
-  return waits == Waits::all ? 1 : 0;
-}
-
-// Within hosts and between them, side by side.
-double sending(const ByResource& seconds) { return std::max(seconds[Resource::links], seconds[Resource::network]); }
 
 // Products and what else is computed, one after the other.
 double computing(const ByResource& seconds) { return seconds[Resource::compute] + seconds[Resource::memory]; }
@@ -84,7 +75,7 @@ std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rate
   switch (resource) {
     case Resource::compute:
       return rates.multiply.contains(computation.dtype) ? std::optional(rates.multiply.at(computation.dtype) * cores) : std::nullopt;
-    case Resource::memory: return rates.memory_copy * cores;
+    case Resource::memory: return own(rates.memory_copy);
     case Resource::to_device: return own(rates.host_to_device);
     case Resource::to_host: return own(rates.device_to_host);
     case Resource::disk_read: return shared(rates.disk_read);
@@ -107,11 +98,12 @@ Resource largest_of(const ByResource& seconds) {
 
 double StepTime::of_phase(size_t phase) const {
   auto parts = seconds[phase];
-  const double sent = sending(parts), beside = sent > 0 ? 1 - waited[phase] / sent : 1;
-  for (const auto resource : {Resource::links, Resource::network}) parts[resource] *= beside;
-  if (overlaps) return largest(parts) + waited[phase];
+  const double sent = std::max(parts[Resource::links], parts[Resource::network]);
+  if (!gathers_ahead) parts[Resource::links] = parts[Resource::network] = 0;
+  const double waited = gathers_ahead ? 0 : sent;
+  if (overlaps) return largest(parts) + waited;
   const double moves = parts[Resource::to_device] + parts[Resource::to_host] + parts[Resource::update];
-  return std::max(computing(parts), sending(parts)) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited[phase];
+  return std::max(computing(parts), gathers_ahead ? sent : 0) + std::max({moves, parts[Resource::disk_read], parts[Resource::disk_write]}) + waited;
 }
 
 double StepTime::total() const {
@@ -130,8 +122,7 @@ Resource StepTime::bounded_by() const {
 std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, const Computation& computation) {
   const auto amounts = amounts_of(work, computation.at);
   const std::array<const OperationCount*, kPhaseCount> operations_of{&work.forward.operations, &work.backward.operations, nullptr};
-  const std::array sent{work.forward.sent, work.backward.sent, work.published};
-  StepTime time{{}, computation.overlaps, {}};
+  StepTime time{{}, computation.overlaps, computation.gathers_ahead};
   for (size_t p = 0; p < kPhaseCount; ++p) {
     auto& phase = time.seconds[p];
     for (const auto resource : kResources) {
@@ -143,7 +134,6 @@ std::optional<StepTime> step_time(const StepWork& work, const Rates& rates, cons
     if (const auto* operations = operations_of[p]) {  // the roofline: operands may take longer to come than the operations on them
       phase[Resource::compute] = std::max(phase[Resource::compute], static_cast<double>(operations->operands) / *rate_of(Resource::memory, p, rates, computation));
     }
-    time.waited[p] = share_waited_for(sent[p], computation.waits) * sending(phase);
     if (rates.disk_both) share_disk(phase, amounts[p], *rates.disk_both / computation.at.of_host());
   }
   return time;

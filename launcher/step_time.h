@@ -1,4 +1,4 @@
-// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound: what units ask LibTorch for themselves, the time in
+// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound, but for what stays in a cache and counts as moved in memory: what units ask LibTorch for themselves, the time in
 // which messages start and what competes for the same cores are not in it.
 #pragma once
 #include <array>
@@ -41,15 +41,12 @@ struct RanksAt {
 ByPhase amounts_of(const StepWork& work, const RanksAt& at);
 ByResource sum_of(const ByPhase& phases);
 
-// Which of what ranks send each other the computation waits for.
-enum class Waits { none, gathers, all };
-
 // None: it was not measured.
 struct Computation {
   std::string dtype = "fp32";  // of the matrix products: "fp32", "bf16" or "fp16"
   int optimizer_states = 2;    // an update moves 12 bytes a parameter and 8 more for each: AdamW's rate serves for all
   bool overlaps = true;        // moves and updates run beside the products; false: each is waited for
-  Waits waits = Waits::none;
+  bool gathers_ahead = true;   // and so does what ranks send each other; false: it is waited for, as what is gathered then comes behind what is reduced
   Side device = Side::host;
   int threads = 0;             // of a rank, where the device is the host; 0: all that were measured
   RanksAt at = {};
@@ -59,10 +56,9 @@ std::optional<double> rate_of(Resource resource, size_t phase, const Rates& rate
 
 struct StepTime {
   ByPhase seconds;       // that each resource works
-  bool overlaps = true;
-  std::array<double, kPhaseCount> waited{};  // of the seconds in which ranks send: that nothing else goes on
+  bool overlaps = true, gathers_ahead = true;
 
-  // Of the slowest resource, and what is waited for; blocked, of the products and then of moves and updates, which share the time with the disk that they wait for.
+  // Of the slowest resource; blocked, of the products and then of moves and updates, which share the time with the disk that they wait for.
   double of_phase(size_t phase) const;
   double total() const;
   Resource bounded_by() const;

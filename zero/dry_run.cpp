@@ -72,7 +72,7 @@ Prediction run(const Model& model, const Optimizer& optimizer, const DryRunOptio
   CountingCommunicator communicator(simulated);
   EngineOptions engine_options = options.engine;
   engine_options.device = at::kMeta;
-  engine_options.sent = [&] { return communicator.traffic().moved(options.readers); };
+  engine_options.sent = [&] { return communicator.traffic().bytes_moved(options.readers); };
   Engine engine(model, communicator, optimizer, ledger, engine_options);
   const ShapesOfBatches source(workload.seq_len);
 

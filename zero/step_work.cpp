@@ -5,8 +5,6 @@
 namespace zerorun {
 namespace {
 
-constexpr auto kMoved = {&MovedBytes::gathered, &MovedBytes::reduced};
-
 // Calls visit(a, b) for every amount of both.
 template <typename Visit>
 void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
@@ -16,10 +14,10 @@ void for_each_amount(StepWork& a, const StepWork& b, Visit&& visit) {
     for (const auto count : {&OperationCount::flops, &OperationCount::operands, &OperationCount::moved}) visit(of_a.operations.*count, of_b.operations.*count);
     for (const auto amount : {&OffloadTraffic::up, &OffloadTraffic::down, &OffloadTraffic::disk_read, &OffloadTraffic::disk_written}) visit(of_a.moves.*amount, of_b.moves.*amount);
     visit(of_a.updated, of_b.updated);
-    for (const auto bytes : kMoved) visit(of_a.sent.*bytes, of_b.sent.*bytes);
+    visit(of_a.sent, of_b.sent);
   }
   visit(a.updated, b.updated);
-  for (const auto bytes : kMoved) visit(a.published.*bytes, b.published.*bytes);
+  visit(a.published, b.published);
 }
 
 }  // namespace

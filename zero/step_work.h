@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <functional>
 
-#include "comm/counting_communicator.h"
 #include "core/operation_count.h"
 #include "offload/offloader.h"
 
@@ -13,37 +12,34 @@ struct PhaseWork {
   OperationCount operations;
   OffloadTraffic moves;
   int64_t updated = 0;    // elements whose optimizer sleeps: they are updated beside the computation
-  MovedBytes sent;
+  int64_t sent = 0;       // bytes, to the other ranks (Traffic::bytes_moved)
   bool operator==(const PhaseWork&) const = default;
 };
 
 // What was sent so far, where somebody counts.
-using SentBytes = std::function<MovedBytes()>;
+using SentBytes = std::function<int64_t()>;
 
 // Adds to `sent` what is sent while it lives.
 class SentScope {
  public:
-  SentScope(const SentBytes& counted, MovedBytes& sent) : counted_(counted), sent_(sent), before_(counted ? counted() : MovedBytes()) {}
+  SentScope(const SentBytes& counted, int64_t& sent) : counted_(counted), sent_(sent), before_(counted ? counted() : 0) {}
   ~SentScope() {
-    if (!counted_) return;
-    const auto now = counted_();
-    sent_.gathered += now.gathered - before_.gathered;
-    sent_.reduced += now.reduced - before_.reduced;
+    if (counted_) sent_ += counted_() - before_;
   }
   SentScope(const SentScope&) = delete;
   SentScope& operator=(const SentScope&) = delete;
 
  private:
   const SentBytes& counted_;
-  MovedBytes& sent_;
-  const MovedBytes before_;
+  int64_t& sent_;
+  const int64_t before_;
 };
 
 struct StepWork {
   PhaseWork forward;    // with the updates of the step before, of what sleeps
   PhaseWork backward;
   int64_t updated = 0;  // elements that are updated on the device, by who computes
-  MovedBytes published;  // after that
+  int64_t published = 0;  // bytes, to the other ranks, after that
   bool operator==(const StepWork&) const = default;
 };
 

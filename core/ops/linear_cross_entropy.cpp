@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "core/error.h"
-#include "core/operation_count.h"
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
+#include "core/operation_count.h"
 #include "core/ops/gradient.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "core/ops/kernels/number.h"
@@ -105,7 +105,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
     const auto dweight = training && weight.requires_grad() ? gradient_of(weight) : at::Tensor();
     bool is_first = dweight.defined() && (!has_slot(weight) || take_unwritten(dweight));
     const Chunk chunk(chunk_rows, x, vocabulary);
-    CountScope::moved((training ? 3 : 2) * rows * vocabulary * chunk.logits.element_size());  // the softmax passes over a row twice, and writes the gradient
+    CountScope::moved((training ? 2 : 1) * rows * vocabulary * chunk.logits.element_size());  // the softmax reads a row, which then is in a cache, and writes its gradient
     // Without data the first chunk stands for all: none keeps anything. The others are counted.
     for (int64_t begin = 0; begin < (x.is_meta() ? chunk_rows : rows); begin += chunk_rows) {
       const int64_t count = std::min(chunk_rows, rows - begin);

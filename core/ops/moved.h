@@ -1,3 +1,4 @@
+// What an op moves in memory.
 #pragma once
 #include <ATen/core/Tensor.h>
 

@@ -8,7 +8,7 @@
 
 #include "core/architectures/architecture.h"
 #include "core/nearest_name.h"
-#include "launcher/planner/known_devices.h"
+#include "launcher/known_devices.h"
 #include "launcher/usage.h"
 
 namespace zerorun {

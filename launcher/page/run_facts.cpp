@@ -70,14 +70,12 @@ std::string least_time(const StepTime& time, double median) {
   for (const auto resource : kResources) {
     if (all[resource] > 0) add(zerorun::name_of(resource), "", [&](size_t phase) { return time.seconds[phase][resource]; });
   }
-  const bool waits = std::ranges::any_of(time.waited, [](double waited) { return waited > 0; });
-  if (waits) add("of it waited for", "", [&](size_t phase) { return time.waited[phase]; });
   add("at least", " class=\"total\"", [&](size_t phase) { return time.of_phase(phase); });
   for (const char* phase : kPhaseNames) columns += fmt::format("<th scope=\"col\">{}</th>", phase);
   return fmt::format("<h3>What the machine's rates allow</h3>\n<p>A step takes at least {}, most of it {}; it took {}. {}{}</p>\n{}",
                      data(time.total(), seconds(time.total())), zerorun::name_of(time.bounded_by()), seconds(median),
-                     time.overlaps ? "What works in a phase works side by side: the slowest is its time." : "What works in a phase waits for each other.",
-                     waits ? " What ranks wait for of what they send comes on top." : "",
+                     time.overlaps ? "What works in a phase works side by side, but products and memory, which take turns: the slowest is its time." : "What works in a phase waits for each other.",
+                     all[Resource::links] + all[Resource::network] > 0 && !time.gathers_ahead ? " What ranks send comes on top." : "",
                      table("what the machine's rates allow", fmt::format("<tr><th scope=\"col\">resource</th>{}</tr>", columns), rows, "times"));
 }
 

@@ -10,8 +10,8 @@
 #include "core/error.h"
 #include "launcher/build.h"
 #include "launcher/file_system.h"
+#include "launcher/known_devices.h"
 #include "launcher/machine.h"
-#include "launcher/planner/known_devices.h"
 #include "launcher/planner/search.h"
 #include "launcher/planner/search_report.h"
 #include "launcher/prediction.h"
@@ -62,14 +62,10 @@ void check_rates(const CommandLine& line, const Settings& settings, const std::s
   if (!rates.multiply.contains(dtype)) fail(ErrorKind::configuration, "{} says nothing of products in {}; measure it by zerorun bench rates", path, dtype);
 }
 
-void use_known_device(const KnownDevice& device, int ranks, Machines& machines) {
+void use_device(const KnownDevice& device, Machines& machines) {
   machines.words = fmt::format("{} ({})", device.name, device.source);
   machines.rates = device.rates;
-  machines.shape.gpu.multiprocessors = device.multiprocessors;
-  machines.shape.gpu.slab_bytes = device.slab_bytes;
-  machines.baseline.gpu = device.baseline;
-  if (ranks == 1) machines.baseline.gpu->nccl = 0;
-  machines.baseline.process += device.process;
+  plan_on(device, machines.shape, machines.baseline);
   if (!machines.limits.device) machines.limits.device = device.memory;
 }
 
@@ -90,14 +86,10 @@ void use_rates(const CommandLine& line, const Settings& settings, const std::str
   if (!gpu && rates.host_adamw) {
     fail(ErrorKind::configuration, "{} has the rates of a GPU, and the plan is for processors: measure those with zerorun bench rates --device cpu, or set run.device to cuda", path);
   }
-  machines.words = fmt::format("rates of {}{}", rates.host, rates.gpu ? fmt::format(" ({})", rates.gpu->name) : "");
+  machines.words = fmt::format("rates of {}", rates.host);
   machines.rates = rates;
   check_rates(line, settings, path, rates);
-  if (gpu && rates.gpu) {
-    machines.shape.gpu.multiprocessors = rates.gpu->multiprocessors;
-    machines.baseline.gpu = baseline_of(*rates.gpu, line.ranks);
-    if (!machines.limits.device) machines.limits.device = rates.gpu->memory;
-  }
+  if (gpu && rates.gpu) use_device(measured_device(rates), machines);
   if (gpu && !machines.limits.device) fail(ErrorKind::configuration, "a plan for GPUs whose --device is not named needs their --device-memory");
 }
 
@@ -106,17 +98,17 @@ Machines machines_of(const CommandLine& line, const Settings& settings) {
   const auto device = options.device ? find_device(*options.device) : std::nullopt;
   const std::string path = options.rates.value_or(rates_path());
   const auto rates = device ? std::nullopt : std::optional(known_rates(options, path));
-  const bool named = device || options.device_memory, asked = settings.run.device == Settings::Device::cuda;
+  const bool named = device || options.device_memory;
   if (named && settings.run.device == Settings::Device::cpu) {
     fail(ErrorKind::configuration, "run.device is cpu, but {} is of a GPU: set it to cuda, or plan with --host-memory", device ? "--device" : "--device-memory");
   }
-  const bool gpu = asked || (settings.run.device == Settings::Device::automatic && (named || rates->gpu));
+  const bool gpu = named || plans_for_gpus(settings, rates);
   Machines machines;
   machines.shape = planned_shape(settings, line.ranks, line.hosts, gpu ? Side::gpu : Side::host);
   machines.baseline = {process_anonymous_bytes() + kMpi, {}};
   machines.limits = {options.device_memory, options.host_memory, options.disk};
   if (gpu) machines.baseline.gpu.emplace();
-  if (device) use_known_device(*device, line.ranks, machines);
+  if (device) use_device(*device, machines);
   if (rates) use_rates(line, settings, path, *rates, machines);
   if (!gpu && !machines.limits.host) {  // as a run would be refused: each of its ranks has a baseline before that
     const auto at_hand = memory_at_hand();

@@ -3,7 +3,7 @@
 #include <fmt/ranges.h>
 
 #include "core/nearest_name.h"
-#include "launcher/planner/known_devices.h"
+#include "launcher/known_devices.h"
 #include "launcher/settings_values.h"
 #include "launcher/usage.h"
 

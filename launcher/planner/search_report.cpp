@@ -158,6 +158,7 @@ std::string why_nothing_fits(const SearchResult& result) {
     if (same == nearest.end()) nearest.push_back(&plan);
     else if (plan.excess.bytes < (*same)->excess.bytes) *same = &plan;
   }
+  std::ranges::stable_sort(nearest, {}, [](const RejectedPlan* plan) { return plan->excess.bytes; });
   std::vector<std::string> lacks;
   for (const auto* plan : nearest) lacks.push_back(fmt::format("{}, takes {} more {} than {}", plan->way.words, readable_bytes(plan->excess.bytes), plan->excess.of, plan->excess.than));
   return fmt::format("none of {} ways to train it fits, even with a micro-batch of 1: the nearest, {}; more ranks, more memory or a smaller model would help", result.rejected.size(),

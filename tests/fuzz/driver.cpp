@@ -1,8 +1,7 @@
 // A main for a fuzz target where there is no libFuzzer: the seeds of a folder, then mutations of them that are the same
-// every time, by their number or as many as a time allows. Prints how many inputs it ran; a target that crashes ends it, and leaves its last input in a file.
+// every time, by their number or as many as a time allows. Prints how many inputs it ran; a target that crashes ends it, and leaves its last input in crash.input.
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -17,6 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 namespace {
 
 using Bytes = std::vector<uint8_t>;
+
+constexpr char kCrashFile[] = "crash.input";
 
 std::vector<Bytes> read_corpus(const std::string& folder) {
   std::vector<std::filesystem::path> paths;
@@ -97,19 +98,10 @@ class Mutator {
   std::mt19937_64 random_{1};
 };
 
-Bytes running;  // the input under way
-
-// Async-signal-safe but for the file, which a crash is worth.
-void leave_input(int signal) {
-  std::signal(signal, SIG_DFL);
-  std::ofstream("crash.input", std::ios::binary).write(reinterpret_cast<const char*>(running.data()), static_cast<std::streamsize>(running.size()));
-  std::fprintf(stderr, "crashed: the input is in crash.input\n");
-  std::raise(signal);
-}
-
-void run(Bytes input) {
-  running = std::move(input);
-  LLVMFuzzerTestOneInput(running.data(), running.size());
+// Kept in a file while it runs: whatever ends the process leaves it there.
+void run(const Bytes& input) {
+  std::ofstream(kCrashFile, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+  LLVMFuzzerTestOneInput(input.data(), input.size());
 }
 
 // "5000" is a number of mutations, "60s" the time for them.
@@ -134,12 +126,12 @@ int main(int argc, char** argv) {
   }
   const auto corpus = read_corpus(argv[1]);
   if (corpus.empty()) return 66;
-  for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGBUS}) std::signal(signal, leave_input);
   for (const auto& seed : corpus) run(seed);
   Mutator mutator(corpus, has_length);
   const Budget budget(argv[2]);
   int64_t mutations = 0;
   for (; budget.allows(mutations); ++mutations) run(mutator.next());
+  std::filesystem::remove(kCrashFile);
   std::printf("%zu seeds and %lld mutations\n", corpus.size(), static_cast<long long>(mutations));
   return 0;
 }

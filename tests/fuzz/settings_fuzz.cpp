@@ -13,18 +13,18 @@
 namespace zerorun {
 namespace {
 
-constexpr int kRanks = 2;
+constexpr int kRanks = 2, kMostUnits = 20;
 
 // More would take time, not other paths.
 bool is_small(const Settings& settings) {
   const auto& [model, training] = std::tie(settings.model, settings.training);
-  return !model.hf_path && model.num_hidden_layers.value_or(kRanks) <= 4 && training.seq_len * training.micro_batch_size <= 4096;
+  return !model.hf_path && training.seq_len * training.micro_batch_size <= 4096;
 }
 
 void predict_run(const Settings& settings) {
   try {
     const Model model = make_model(settings);
-    if (model.unit_count() > 64) return;
+    if (model.unit_count() > kMostUnits) return;
     micro_batches_of(settings, kRanks);
     const auto prediction = predict(settings, model, planned_shape(settings, kRanks, 1, Side::host), 0);
     require(prediction.memory.total_peak > 0);

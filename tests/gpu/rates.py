@@ -41,12 +41,14 @@ def run_case(arguments, folder, tokens, rates, name):
         report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
         lines = (folder / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[2:]
         seconds, least = statistics.median(json.loads(line)["seconds"] for line in lines), plans["plans"][0]["seconds_per_step"]
-        total = report["memory"][0]["total"]
+        total, gpu = report["memory"][0]["total"], report["memory"][0].get("gpu")
         found.update(seconds_per_step=seconds, predicted_seconds=least, times_longer=round(seconds / least, 3), bound=plans["plans"][0]["bound"])
         if seconds < LEAST * least:
             raise machine.Failed(f"a step takes {seconds:.4f} s, less than the least that the rates allow, {least:.4f} s")
         if total["measured"] > total["predicted"]:
             raise machine.Failed(f"tensors take {total['measured']:,} bytes, more than the {total['predicted']:,} that were predicted")
+        if gpu and gpu["used"]["measured"] > plans["plans"][0]["device_bytes"]:
+            raise machine.Failed(f"{gpu['used']['measured']:,} bytes of the GPU are in use, more than the plan's {plans['plans'][0]['device_bytes']:,}")
         yield True
 
 

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "core/error.h"
-#include "launcher/planner/known_devices.h"
+#include "launcher/known_devices.h"
 #include "launcher/planner/search_report.h"
 #include "tests/launcher/expect_error.h"
 

@@ -11,8 +11,8 @@ namespace {
 // Seconds are easily seen: 8 of computation forward and 16 backward; 2 and 1 to the device, 4 to the host; 3 of updates.
 StepWork work() {
   StepWork work;
-  work.forward = {.operations = {.flops = 800, .operands = 0, .moved = 0}, .moves = {.up = 20, .down = 0, .disk_read = 0, .disk_written = 0}, .updated = 30, .sent = {}};
-  work.backward = {.operations = {.flops = 1600, .operands = 0, .moved = 0}, .moves = {.up = 10, .down = 40, .disk_read = 0, .disk_written = 0}, .updated = 0, .sent = {}};
+  work.forward = {.operations = {.flops = 800, .operands = 0, .moved = 0}, .moves = {.up = 20, .down = 0, .disk_read = 0, .disk_written = 0}, .updated = 30, .sent = 0};
+  work.backward = {.operations = {.flops = 1600, .operands = 0, .moved = 0}, .moves = {.up = 10, .down = 40, .disk_read = 0, .disk_written = 0}, .updated = 0, .sent = 0};
   return work;
 }
 
@@ -85,19 +85,17 @@ TEST(StepTime, WhatMovesInMemoryTakesTurnsWithTheProducts) {
   EXPECT_EQ(largest_of(step_time(moves, rates(), kOverlapped)->seconds[1]), Resource::memory);
 }
 
-TEST(StepTime, WhatIsWaitedForOfWhatRanksSendComesOnTop) {
+TEST(StepTime, WhatRanksSendComesOnTopWhereNothingIsGatheredAhead) {
   auto sends = work();
-  sends.forward.sent = {.gathered = 60, .reduced = 0};    // 6 s of 8
-  sends.backward.sent = {.gathered = 60, .reduced = 240};  // 6 s and 24 s, of 16
-  sends.published = {.gathered = 20, .reduced = 0};
+  sends.forward.sent = 60;    // 6 s of 8
+  sends.backward.sent = 300;  // 30 s, of 16
+  sends.published = 20;
   auto on_links = rates();
   on_links.links = 20;  // two ranks of a host share it
-  const auto total = [&](Waits waits) { return step_time(sends, on_links, {.waits = waits, .at = {.ranks = 2, .hosts = 1}})->total(); };
-  EXPECT_DOUBLE_EQ(total(Waits::none), 8 + 30 + 2);
-  EXPECT_DOUBLE_EQ(total(Waits::gathers), (8 + 6) + (24 + 6) + 2);
-  EXPECT_DOUBLE_EQ(total(Waits::all), (8 + 6) + (16 + 30) + 2);
-  const auto blocked = step_time(sends, on_links, {.overlaps = false, .waits = Waits::gathers, .at = {.ranks = 2, .hosts = 1}});
-  EXPECT_DOUBLE_EQ(blocked->of_phase(1), 24 + (10 + 40) / 5.0 + 6) << "reductions beside the products, then moves at half the rate";
+  const RanksAt at{.ranks = 2, .hosts = 1};
+  EXPECT_DOUBLE_EQ(step_time(sends, on_links, {.at = at})->total(), 8 + 30 + 2);
+  EXPECT_DOUBLE_EQ(step_time(sends, on_links, {.gathers_ahead = false, .at = at})->total(), (8 + 6) + (16 + 30) + 2);
+  EXPECT_DOUBLE_EQ(step_time(sends, on_links, {.overlaps = false, .at = at})->of_phase(1), 30 + (10 + 40) / 5.0) << "beside the products, then moves at half the rate";
 }
 
 }  // namespace

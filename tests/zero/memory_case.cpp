@@ -100,7 +100,7 @@ MeasuredRun measure(const Case& c, const Model& model, const Optimizer& optimize
     CountingCommunicator inner(ranks);
     MemoryLedger ledger;
     auto engine_options = options.engine;
-    engine_options.sent = [&] { return inner.traffic().moved(options.readers); };
+    engine_options.sent = [&] { return inner.traffic().bytes_moved(options.readers); };
     Engine engine(model, inner, optimizer, ledger, engine_options);
     const CountedBatches batches(config_of(c).vocab_size, workload.seq_len, workload.micro_batch_size * c.ranks);
     std::vector<at::Tensor> leak;

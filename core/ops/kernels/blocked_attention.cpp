@@ -34,9 +34,9 @@ struct Shape {
         query_rows(std::min(kQueryRows, rows)), key_rows(std::min(kKeyRows, rows)), query_blocks((rows + query_rows - 1) / query_rows),
         scale(static_cast<float>(1 / std::sqrt(static_cast<double>(width)))) {}
 
-  // Each query with the keys up to its own.
   int64_t bytes_of_queries(const Heads& from) const { return samples * heads * rows * width * from.query.element_size(); }
   int64_t bytes_of_keys(const Heads& from) const { return samples * key_heads * rows * width * from.query.element_size(); }
+  // Each query with the keys up to its own.
   int64_t flops_of_a_product() const { return samples * heads * rows * (rows + 1) * width; }
   int64_t forward_floats() const { return query_rows * key_rows + 2 * (query_rows + key_rows) * width + 2 * query_rows; }
   int64_t backward_floats() const { return 4 * query_rows * key_rows + 3 * (query_rows + key_rows) * width + 2 * query_rows + 2 * rows * width; }

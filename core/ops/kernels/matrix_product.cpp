@@ -9,8 +9,8 @@
 #include <algorithm>
 
 #include "core/error.h"
-#include "core/operation_count.h"
 #include "core/memory.h"
+#include "core/operation_count.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/tile_packing.h"
 #include "core/ops/side.h"

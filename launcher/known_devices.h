@@ -1,4 +1,4 @@
-// What GPUs that people rent can do, for plans on machines that have none. Of data sheets, at the share of them that programs reach.
+// What GPUs can do, for plans on machines that have none: of those that people rent, from data sheets, at the share of them that programs reach; or as it was measured.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -12,7 +12,7 @@
 namespace zerorun {
 
 struct KnownDevice {
-  std::string name;      // "h100"
+  std::string name;      // "h100", or as the driver says
   std::string source;    // of the figures
   int64_t memory = 0;    // bytes that a program finds
   int multiprocessors = 0;
@@ -23,8 +23,8 @@ struct KnownDevice {
   int64_t process = 0;   // and of host memory, for each rank: assumed too
 };
 
-// That CUDA, cuBLAS and NCCL take of a GPU whose rates were measured; NCCL's part, for several ranks, is assumed.
-GpuBaseline baseline_of(const Rates::Gpu& gpu, int ranks);
+// The GPU whose rates were measured. What NCCL takes to connect several ranks, and allocates at a time, is assumed, as is the host's memory. REQUIRES rates.gpu.
+KnownDevice measured_device(const Rates& rates);
 
 // By name or alias, in lower case. Nothing where it is not known.
 std::optional<KnownDevice> find_device(std::string_view name);

@@ -1,4 +1,4 @@
-#include "launcher/planner/known_devices.h"
+#include "launcher/known_devices.h"
 
 #include <algorithm>
 #include <array>
@@ -11,7 +11,9 @@ constexpr int64_t kGiB = int64_t{1} << 30, kMiB = int64_t{1} << 20;
 
 // Shares of a data sheet's figure. Products: 60 to 70 % of the peak in large matrices; memory and links: 80 to 90 %.
 constexpr double kProducts = 0.65, kMemory = 0.85, kLinks = 0.8;
-constexpr int64_t kNccl = 256 * kMiB;  // to connect several ranks
+constexpr int64_t kNccl = 256 * kMiB;  // that NCCL takes to connect several ranks
+constexpr int64_t kSlab = 512 * kMiB;  // that it allocates at a time where a switch connects GPUs
+constexpr int64_t kProcess = kGiB;     // of host memory, for each rank
 constexpr double kBytesPerUpdate = 28;  // of AdamW in fp32
 
 struct DataSheet {
@@ -54,12 +56,15 @@ KnownDevice device_of(const DataSheet& sheet) {
                     {"tf32", kProducts * sheet.bf16 / 2 * kTera}};  // half of bf16's on all of them
   rates.adamw = rates.memory_triad / kBytesPerUpdate;
   rates.host_adamw = kMemory * kHostMemory / kBytesPerUpdate;
-  return {std::string(sheet.names[0]), sheet.source, sheet.memory_gib * kGiB, sheet.multiprocessors, sheet.memory_bytes * kGB, sheet.has_switch ? 512 * kMiB : 2 * kMiB, rates, {.context = 512 * kMiB, .workspace = 64 * kMiB, .nccl = kNccl}, kGiB};
+  return {std::string(sheet.names[0]), sheet.source, sheet.memory_gib * kGiB, sheet.multiprocessors, sheet.memory_bytes * kGB, sheet.has_switch ? kSlab : 2 * kMiB, rates, {.context = 512 * kMiB, .workspace = 64 * kMiB, .nccl = kNccl}, kProcess};
 }
 
 }  // namespace
 
-GpuBaseline baseline_of(const Rates::Gpu& gpu, int ranks) { return {gpu.context, gpu.workspace, ranks > 1 ? kNccl : 0}; }
+KnownDevice measured_device(const Rates& rates) {
+  const auto& gpu = *rates.gpu;
+  return {gpu.name, "rates of " + rates.host, gpu.memory, gpu.multiprocessors, rates.memory_copy, kSlab, rates, {gpu.context, gpu.workspace, kNccl}, kProcess};
+}
 
 std::optional<KnownDevice> find_device(std::string_view name) {
   const auto found = std::ranges::find_if(kDataSheets, [&](const DataSheet& sheet) { return !name.empty() && std::ranges::find(sheet.names, name) != sheet.names.end(); });
