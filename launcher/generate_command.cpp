@@ -1,8 +1,8 @@
 #include "launcher/generate_command.h"
 
-#include <map>
 #include <string_view>
 
+#include "launcher/settings_values.h"
 #include "launcher/usage.h"
 
 namespace zerorun {
@@ -60,12 +60,12 @@ void read_prompt(const po::variables_map& given, GenerateCommand& command) {
 }
 
 void read_dtype(const po::variables_map& given, GenerateCommand& command) {
-  using Dtype = Settings::ParamDtype;
   if (given.count("param-dtype") == 0) return;
-  const std::map<std::string, Dtype> dtypes{{"fp32", Dtype::fp32}, {"bf16", Dtype::bf16}, {"fp16", Dtype::fp16}};
-  const auto found = dtypes.find(given["param-dtype"].as<std::string>());
-  if (found == dtypes.end()) fail_generate("--param-dtype is '{}', expected fp32, bf16 or fp16", given["param-dtype"].as<std::string>());
-  command.param_dtype = found->second;
+  const Choice<Settings::ParamDtype> dtypes{{"fp32", "bf16", "fp16"}};
+  const auto& word = given["param-dtype"].as<std::string>();
+  const auto dtype = dtypes.read(word);
+  if (!dtype) fail_generate("--param-dtype is '{}', expected {}", word, dtypes.expected());
+  command.param_dtype = *dtype;
 }
 
 void read_offload(const po::variables_map& given, GenerateCommand& command) {

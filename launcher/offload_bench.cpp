@@ -60,9 +60,9 @@ std::optional<std::string> disk_of(const Settings& settings) {
 
 Rates rates_of_this_machine(const std::optional<std::string>& disk) {
   const auto known = read_rates(rates_path());
-  const bool fits = known && !known->host_adamw && known->host == host_name() && known->threads == compute_threads() &&
+  const bool fits = known && !known->of_gpu() && known->host == host_name() && known->threads == compute_threads() &&
                     (!disk || (known->disk && std::filesystem::absolute(*disk).lexically_normal() == *known->disk));
-  return fits ? *known : measure_rates({.path = disk, .bytes = kBytesOfRates, .device = RatesOptions::Device::cpu});
+  return fits ? *known : measure_rates({.path = disk, .bytes = kBytesOfRates, .device = Settings::Device::cpu});
 }
 
 // A row's run, on every rank.

@@ -15,7 +15,7 @@ namespace {
 
 std::string why_no_time(const std::optional<Rates>& rates, bool gpu) {
   if (!rates) return "the time of a step is in the plan once zerorun bench rates has measured the machine";
-  if (gpu != rates->host_adamw.has_value()) {
+  if (gpu != rates->of_gpu()) {
     return fmt::format("the time of a step is not in the plan: it is for {}, and the rates at hand are of {}", gpu ? "GPUs" : "processors", gpu ? "a processor" : "a GPU");
   }
   return "the time of a step is not in the plan: what it needs was not measured; zerorun bench rates --path FOLDER measures a disk too";
@@ -39,7 +39,7 @@ void plan(const CommandLine& line, std::ostream& out) {
   const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, windows); };
   const auto prediction = predict_with(settings);
   const auto memory = predicted_memory(prediction, model, std::vector<Baseline>(line.ranks, baseline));
-  const auto time = predicted_time(settings, prediction, shape);
+  const auto time = predicted_time(settings, prediction, shape, rates);
   if (line.json) {
     out << plan_json(memory, predicted_communication(prediction), amounts_of(prediction.step, {line.ranks, line.hosts}), time) << '\n';
   } else {

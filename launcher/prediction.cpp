@@ -155,9 +155,8 @@ Computation computation_of(const Settings& settings, const EngineOptions& option
           .at = {shape.ranks, shape.hosts}};
 }
 
-std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape) {
-  const auto rates = read_rates(rates_path());
-  if (!rates || (shape.device == Side::gpu) != rates->host_adamw.has_value()) return std::nullopt;  // those of a processor say nothing of a GPU
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape, const std::optional<Rates>& rates) {
+  if (!rates || (shape.device == Side::gpu) != rates->of_gpu()) return std::nullopt;  // those of a processor say nothing of a GPU
   return step_time(prediction.step, *rates, computation_of(settings, engine_options(settings, prediction.ranks), shape));
 }
 

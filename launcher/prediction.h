@@ -59,7 +59,7 @@ int64_t peak_that_must_fit(const RankMemory& memory);
 PredictPeak peak_of(std::function<Prediction(const Settings&)> predict_with, const Model& model, const RankMemory& memory);
 Computation computation_of(const Settings& settings, const EngineOptions& options, const RunShape& shape = {.threads = 0});
 // From the rates that `zerorun bench rates` left (rates_path()); none without them, or where the disk was not measured that the step needs. Throws as read_rates.
-std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape);
+std::optional<StepTime> predicted_time(const Settings& settings, const Prediction& prediction, const RunShape& shape, const std::optional<Rates>& rates);
 Communication predicted_communication(const Prediction& prediction);
 
 // Where the export at the end takes more than the steps do: a line that says so, ended. Else "".

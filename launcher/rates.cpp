@@ -19,6 +19,7 @@
 #include "core/threads.h"
 #include "launcher/best_seconds.h"
 #include "launcher/gpu_rates.h"
+#include "launcher/report.h"
 #include "offload/disk_store.h"
 #include "offload/host_store.h"
 #include "zero/optimizer.h"
@@ -122,7 +123,7 @@ void print(const Rates& rates, const std::string& note, const RatesOptions& opti
   for (const auto& [dtype, flops] : rates.multiply) line("matrix product in " + dtype, flops, "GFLOP/s");
   line("AdamW", rates.adamw, "G parameters/s");
   if (rates.host_adamw) line("AdamW on the host", *rates.host_adamw, "G parameters/s");
-  if (rates.gpu) out << fmt::format("{:<44} {:>8.2f} GiB\n", "in use of its memory: CUDA, cuBLAS, others", static_cast<double>(rates.gpu->context + rates.gpu->workspace) / (int64_t{1} << 30));
+  if (rates.gpu) out << fmt::format("{:<44} {:>13}\n", "in use of its memory: CUDA, cuBLAS, others", readable_bytes(rates.gpu->context + rates.gpu->workspace));
   out << fmt::format("on {} with {} threads{}\n", rates.gpu ? rates.gpu->name : "the processor,", rates.threads, options.path ? "" : "; --path FOLDER measures the disk that it is on");
   if (!note.empty()) out << "note: offload path " << *options.path << ": " << note << '\n';
 }
@@ -130,8 +131,8 @@ void print(const Rates& rates, const std::string& note, const RatesOptions& opti
 }  // namespace
 
 Rates measure_rates(const RatesOptions& options, std::string* note) {
-  const auto gpus = options.device == RatesOptions::Device::cpu ? std::vector<gpu::Info>() : gpu::visible();
-  if (gpus.empty() && options.device == RatesOptions::Device::cuda) fail(ErrorKind::configuration, "--device is cuda, but {}", gpu::absence());
+  const auto gpus = options.device == Settings::Device::cpu ? std::vector<gpu::Info>() : gpu::visible();
+  if (gpus.empty() && options.device == Settings::Device::cuda) fail(ErrorKind::configuration, "--device is cuda, but {}", gpu::absence());
   Rates rates;
   rates.host = host_name();
   rates.threads = compute_threads();

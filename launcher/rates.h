@@ -6,14 +6,15 @@
 #include <optional>
 #include <string>
 
+#include "launcher/settings.h"
+
 namespace zerorun {
 
 // What `zerorun bench rates` is asked for.
 struct RatesOptions {
   std::optional<std::string> path;  // a folder on the disk to measure; none: no disk is
   int64_t bytes = int64_t{1} << 30;  // that are moved, and written to the disk
-  enum class Device { automatic, cpu, cuda };
-  Device device = Device::automatic;  // a GPU where there is one
+  Settings::Device device = Settings::Device::automatic;  // a GPU where there is one
   bool json = false;
 };
 
@@ -45,6 +46,7 @@ struct Rates {
   };
   std::optional<Gpu> gpu;
 
+  bool of_gpu() const { return host_adamw.has_value(); }
   bool operator==(const Rates&) const = default;
 };
 

@@ -1,4 +1,5 @@
 #include "launcher/rates.h"
+#include "launcher/settings_values.h"
 #include "launcher/usage.h"
 
 namespace zerorun {
@@ -8,11 +9,11 @@ namespace po = boost::program_options;
 
 constexpr int64_t kMebibyte = 1 << 20, kMostMebibytes = 1 << 20;
 
-RatesOptions::Device device_of(const std::string& name) {
-  if (name == "auto") return RatesOptions::Device::automatic;
-  if (name == "cpu") return RatesOptions::Device::cpu;
-  if (name == "cuda") return RatesOptions::Device::cuda;
-  fail_usage("bench rates: --device is '{}', expected auto, cpu or cuda", name);
+Settings::Device device_of(const std::string& name) {
+  const Choice<Settings::Device> devices{{"auto", "cpu", "cuda"}};
+  const auto device = devices.read(name);
+  if (!device) fail_usage("bench rates: --device is '{}', expected {}", name, devices.expected());
+  return *device;
 }
 
 }  // namespace

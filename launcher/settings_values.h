@@ -129,9 +129,11 @@ struct Choice {
   std::vector<std::string> names;
 
   std::optional<Enum> parse(const YamlNode& node) const {
-    if (node.kind != YamlNode::Kind::scalar) return std::nullopt;
+    return node.kind == YamlNode::Kind::scalar ? read(node.text) : std::nullopt;
+  }
+  std::optional<Enum> read(std::string_view text) const {
     for (size_t i = 0; i < names.size(); ++i) {
-      if (names[i] == node.text) return static_cast<Enum>(i);
+      if (names[i] == text) return static_cast<Enum>(i);
     }
     return std::nullopt;
   }

@@ -1,5 +1,5 @@
-// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound, but for what stays in a cache and counts as moved in memory: what units ask LibTorch for themselves, the time in
-// which messages start and what competes for the same cores are not in it.
+// The time of a step that the machine's rates allow: what each resource has to do, by what it does in a second. A lower bound, but for what stays in a cache and counts as moved in
+// memory: what units ask LibTorch for themselves, the time in which messages start and what competes for the same cores are not in it.
 #pragma once
 #include <array>
 #include <optional>

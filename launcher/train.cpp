@@ -137,7 +137,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
                 .steps = {}};
   std::string no_time;
   try {
-    if (speaks) report.steps.predicted = predicted_time(settings, prediction, shape);
+    if (speaks) report.steps.predicted = predicted_time(settings, prediction, shape, read_rates(rates_path()));
   } catch (const Error& error) {
     no_time = fmt::format("no time is predicted: {}", error.what());
   }

@@ -80,16 +80,19 @@ Rates known_rates(const SearchOptions& options, const std::string& path) {
 
 void use_rates(const CommandLine& line, const Settings& settings, const std::string& path, const Rates& rates, Machines& machines) {
   const bool gpu = machines.shape.device == Side::gpu;
-  if (gpu && !rates.host_adamw) {
+  if (gpu && !rates.of_gpu()) {
     fail(ErrorKind::configuration, "{} has the rates of a processor, and the plan is for GPUs: name a --device, such as h100, or a file that zerorun bench rates wrote on a machine with a GPU", path);
   }
-  if (!gpu && rates.host_adamw) {
+  if (!gpu && rates.of_gpu()) {
     fail(ErrorKind::configuration, "{} has the rates of a GPU, and the plan is for processors: measure those with zerorun bench rates --device cpu, or set run.device to cuda", path);
   }
-  machines.words = fmt::format("rates of {}", rates.host);
-  machines.rates = rates;
   check_rates(line, settings, path, rates);
-  if (gpu && rates.gpu) use_device(measured_device(rates), machines);
+  if (rates.gpu) {
+    use_device(measured_device(rates), machines);
+  } else {
+    machines.words = fmt::format("rates of {}", rates.host);
+    machines.rates = rates;
+  }
   if (gpu && !machines.limits.device) fail(ErrorKind::configuration, "a plan for GPUs whose --device is not named needs their --device-memory");
 }
 
@@ -133,7 +136,7 @@ void add_limit_of_rank(const Settings& settings, const Machines& machines, Space
   auto& least = gpu ? limits.device : limits.host;
   if (least && *least <= limit) return;
   least = limit;
-  limits.set_by_user = true;
+  (gpu ? limits.device_by : limits.host_by) = gpu ? "memory.limit allows" : "memory.limit allows all ranks of a host";
 }
 
 constexpr std::string_view kChosen = "Chosen by zerorun plan --search: ";  // begins what it writes

@@ -147,9 +147,8 @@ std::vector<const FittingPlan*> SearchResult::worthwhile() const {
 
 std::optional<Excess> excess_of(const Space& space, const SpaceLimits& limits) {
   const auto over = [](int64_t bytes, const std::optional<int64_t>& limit) { return limit && bytes > *limit; };
-  const char* const than = limits.set_by_user ? space.device > 0 ? "memory.limit allows" : "memory.limit allows all ranks of a host" : "there is";
-  if (over(space.device, limits.device)) return Excess{"device memory", space.device - *limits.device, than};
-  if (over(space.host, limits.host)) return Excess{"host memory", space.host - *limits.host, space.device == 0 ? than : "there is"};
+  if (over(space.device, limits.device)) return Excess{"device memory", space.device - *limits.device, limits.device_by};
+  if (over(space.host, limits.host)) return Excess{"host memory", space.host - *limits.host, limits.host_by};
   if (over(space.disk, limits.disk)) return Excess{"disk", space.disk - *limits.disk};
   return std::nullopt;
 }

@@ -19,7 +19,7 @@ struct Space {
 // What there is; none: as much as is asked for.
 struct SpaceLimits {
   std::optional<int64_t> device, host, disk;
-  bool set_by_user = false;  // memory.limit is less than the device has, or without one the host
+  const char *device_by = "there is", *host_by = "there is";  // who says so: "than memory.limit allows"
 };
 
 // What settings take.

@@ -2,11 +2,9 @@
 #include "core/operation_count.h"
 
 #include <ATen/ops/full.h>
-#include <ATen/ops/randn.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
-#include "core/ops/attention.h"
 #include "core/ops/dropout.h"
 #include "core/ops/linear.h"
 #include "core/ops/linear_cross_entropy.h"

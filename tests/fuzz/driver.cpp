@@ -1,5 +1,5 @@
 // A main for a fuzz target where there is no libFuzzer: the seeds of a folder, then mutations of them that are the same
-// every time, by their number or as many as a time allows. Prints how many inputs it ran; a target that crashes ends it, and leaves its last input in crash.input.
+// every time, by their number or as many as a time allows. Prints how many inputs it ran; a target that crashes ends it, and leaves its last input in PROGRAM.crash.
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace {
 
 using Bytes = std::vector<uint8_t>;
 
-constexpr char kCrashFile[] = "crash.input";
+std::string crash_file;  // each program's own: several run in one folder
 
 std::vector<Bytes> read_corpus(const std::string& folder) {
   std::vector<std::filesystem::path> paths;
@@ -100,7 +100,7 @@ class Mutator {
 
 // Kept in a file while it runs: whatever ends the process leaves it there.
 void run(const Bytes& input) {
-  std::ofstream(kCrashFile, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
+  std::ofstream(crash_file, std::ios::binary | std::ios::trunc).write(reinterpret_cast<const char*>(input.data()), static_cast<std::streamsize>(input.size()));
   LLVMFuzzerTestOneInput(input.data(), input.size());
 }
 
@@ -126,12 +126,13 @@ int main(int argc, char** argv) {
   }
   const auto corpus = read_corpus(argv[1]);
   if (corpus.empty()) return 66;
+  crash_file = std::filesystem::path(argv[0]).filename().string() + ".crash";
   for (const auto& seed : corpus) run(seed);
   Mutator mutator(corpus, has_length);
   const Budget budget(argv[2]);
   int64_t mutations = 0;
   for (; budget.allows(mutations); ++mutations) run(mutator.next());
-  std::filesystem::remove(kCrashFile);
+  std::filesystem::remove(crash_file);
   std::printf("%zu seeds and %lld mutations\n", corpus.size(), static_cast<long long>(mutations));
   return 0;
 }

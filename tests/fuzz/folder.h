@@ -2,12 +2,17 @@
 #pragma once
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
+
+#include "core/error.h"
 
 namespace zerorun {
 
@@ -35,5 +40,18 @@ class Folder {
  private:
   std::string path_;
 };
+
+// What `read` makes of the bytes; nothing where it refuses them with an Error of one of `kinds` that names `what`.
+template <typename Read>
+auto accepted(Read&& read, std::initializer_list<ErrorKind> kinds, const std::string& what) {
+  std::optional<decltype(read())> found;
+  try {
+    found.emplace(read());
+  } catch (const Error& error) {
+    require(std::ranges::find(kinds, error.kind()) != kinds.end());
+    require(std::string_view(error.what()).find(what) != std::string_view::npos);
+  }
+  return found;
+}
 
 }  // namespace zerorun

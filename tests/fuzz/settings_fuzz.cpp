@@ -1,8 +1,5 @@
 // Any bytes as the YAML of a run. The reader must refuse with Error(configuration) that names the file, or accept what holds together: it reads back from what a run
 // writes of it, and where it makes a small model, a run of it is predicted or refused.
-#include <algorithm>
-#include <cstring>
-
 #include "core/error.h"
 #include "core/model.h"
 #include "launcher/build.h"
@@ -17,8 +14,7 @@ constexpr int kRanks = 2, kMostUnits = 20;
 
 // More would take time, not other paths.
 bool is_small(const Settings& settings) {
-  const auto& [model, training] = std::tie(settings.model, settings.training);
-  return !model.hf_path && training.seq_len * training.micro_batch_size <= 4096;
+  return !settings.model.hf_path && settings.training.seq_len * settings.training.micro_batch_size <= 4096;
 }
 
 void predict_run(const Settings& settings) {
@@ -48,14 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace zerorun;
   static const Folder folder;
   folder.write("train.yaml", {reinterpret_cast<const char*>(data), size});
-  Settings settings;
-  try {
-    settings = read_settings(folder.path() + "/train.yaml");
-  } catch (const Error& error) {
-    require(error.kind() == ErrorKind::configuration);
-    require(std::strstr(error.what(), (folder.path() + "/train.yaml").c_str()) != nullptr);
-    return 0;
-  }
-  check(settings, folder);
+  const std::string path = folder.path() + "/train.yaml";
+  const auto settings = accepted([&] { return read_settings(path); }, {ErrorKind::configuration}, path);
+  if (settings) check(*settings, folder);
   return 0;
 }

@@ -215,7 +215,7 @@ TEST(SearchReport, SaysForEachResourceWhatComesNearest) {
 
 TEST(SearchReport, NamesTheLimitThatTheUserSet) {
   auto limits = device_of(80 * kGiB);
-  limits.set_by_user = true;
+  limits.device_by = "memory.limit allows";
   EXPECT_THAT(winner_in_words(search_in(limits), searched()), HasSubstr("36.00 GiB more device memory than memory.limit allows."));
   limits.host = 3 * kGiB;
   EXPECT_THAT(why_nothing_fits(search_in(limits)), HasSubstr("1.00 GiB more host memory than there is")) << "memory.limit is of the device, where there is one";

@@ -34,8 +34,6 @@ struct Shape {
         query_rows(std::min(kQueryRows, rows)), key_rows(std::min(kKeyRows, rows)), query_blocks((rows + query_rows - 1) / query_rows),
         scale(static_cast<float>(1 / std::sqrt(static_cast<double>(width)))) {}
 
-  int64_t bytes_of_queries(const Heads& from) const { return samples * heads * rows * width * from.query.element_size(); }
-  int64_t bytes_of_keys(const Heads& from) const { return samples * key_heads * rows * width * from.query.element_size(); }
   // Each query with the keys up to its own.
   int64_t flops_of_a_product() const { return samples * heads * rows * (rows + 1) * width; }
   int64_t forward_floats() const { return query_rows * key_rows + 2 * (query_rows + key_rows) * width + 2 * query_rows; }
@@ -106,11 +104,13 @@ void attend_backward_head(const Shape& shape, const HeadRows& gradient, const He
   }
 }
 
+int64_t bytes_of(const Heads& heads) { return static_cast<int64_t>(heads.query.nbytes() + heads.key.nbytes()); }
+
 }  // namespace
 
 std::pair<at::Tensor, at::Tensor> blocked_attention(const Heads& heads) {
   const Shape shape(heads);
-  CountScope::product(2 * shape.flops_of_a_product(), shape.bytes_of_queries(heads) * 2 + shape.bytes_of_keys(heads) * 2);
+  CountScope::product(2 * shape.flops_of_a_product(), 2 * bytes_of(heads));  // of the result as of the queries, of the values as of the keys
   if (side_of(heads.query) == Side::gpu) return gpu_attention(heads);
   const auto out = at::empty({shape.samples, shape.rows, shape.heads, shape.width}, heads.query.options()).transpose(1, 2);
   const auto log_sum_exp = at::empty({shape.samples, shape.heads, shape.rows}, heads.query.options().dtype(at::kFloat));
@@ -132,7 +132,7 @@ std::pair<at::Tensor, at::Tensor> blocked_attention(const Heads& heads) {
 void blocked_attention_backward(const at::Tensor& gradient, const Heads& heads, const at::Tensor& out, const at::Tensor& log_sum_exp,
                                 const Heads& to) {
   const Shape shape(heads);
-  CountScope::product(5 * shape.flops_of_a_product(), shape.bytes_of_queries(heads) * 4 + shape.bytes_of_keys(heads) * 4);
+  CountScope::product(5 * shape.flops_of_a_product(), 4 * bytes_of(heads));  // and of the gradient of each
   if (side_of(gradient) == Side::gpu) return gpu_attention_backward(gradient, heads, out, log_sum_exp, to);
   const int64_t tasks = shape.samples * shape.key_heads, group = shape.heads / shape.key_heads;
   const auto scratch = scratch_of(tasks, shape.backward_floats(), out);
