@@ -76,8 +76,15 @@ void NcclGroup::call(std::string_view what, const Calls& body) {
     const std::lock_guard lock(calls_);
     throw_if_failed();
     result = body(comm_);
+    if (result == ncclSuccess) result = state_of_comm();  // the registration of a window says that it is done when it has begun
   }
   settle(what, result, options_.timeout_seconds);
+}
+
+ncclResult_t NcclGroup::state_of_comm() const {
+  auto state = ncclSuccess;
+  const auto asked = ncclCommGetAsyncError(comm_, &state);
+  return asked == ncclSuccess ? state : asked;
 }
 
 void NcclGroup::settle(std::string_view what, ncclResult_t result, double seconds) {
@@ -88,7 +95,7 @@ void NcclGroup::settle(std::string_view what, ncclResult_t result, double second
     backoff.pause();
     const std::lock_guard lock(calls_);
     throw_if_failed();
-    if (const auto asked = ncclCommGetAsyncError(comm_, &result); asked != ncclSuccess) result = asked;
+    result = state_of_comm();
   }
   if (result != ncclSuccess) give_up(failure_of(what, result));
 }
@@ -141,7 +148,8 @@ void NcclGroup::look() {
   auto state = ncclSuccess;
   {
     const std::unique_lock lock(calls_, std::try_to_lock);  // a thread that launches may be stuck in it, and that is noticed above
-    if (!lock || !comm_ || ncclCommGetAsyncError(comm_, &state) != ncclSuccess) return;
+    if (!lock || !comm_) return;
+    state = state_of_comm();
   }
   if (state != ncclSuccess && state != ncclInProgress) fail_all(failure_of(outstanding_.describe(), state));
 }

@@ -50,6 +50,7 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
 
   ncclUniqueId agree(Communicator& control);
   void connect(const ncclUniqueId& id);
+  ncclResult_t state_of_comm() const;  // REQUIRES calls_
   void settle(std::string_view what, ncclResult_t result, double seconds);
   void finalize();
   void deregister(void* data);

@@ -1,5 +1,7 @@
 #include "core/stream.h"
 
+#include <utility>
+
 #include "core/threads.h"
 
 namespace zerorun {
@@ -29,7 +31,8 @@ ThreadStream::~ThreadStream() {
 }
 
 Event ThreadStream::submit(Task task, std::vector<Event> after) {
-  std::packaged_task<void()> packaged([this, task = std::move(task), after = std::move(after)] { run_unless_failed(task, after); });
+  // What an event refers to keeps this closure, of which nothing is left once it has run: else each event kept all that came before it.
+  std::packaged_task<void()> packaged([this, task = std::move(task), after = std::move(after)]() mutable { run_unless_failed(std::exchange(task, {}), std::exchange(after, {})); });
   Event done(packaged.get_future().share());
   {
     const std::lock_guard lock(mutex_);

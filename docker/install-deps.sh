@@ -21,7 +21,7 @@ TOOLKIT_WHEELS=("nvidia-cuda-nvcc==13.0.88" "nvidia-nvvm==13.0.88" "nvidia-cuda-
 
 RUNTIME=(openmpi-bin libboost-program-options1.74.0 libyaml-cpp0.7 libfmt9 liburing2 libhwloc15)
 BUILD=(ca-certificates g++ cmake ninja-build pkg-config ccache git python3 python3-pip libopenmpi-dev openmpi-bin
-       libboost-program-options-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev liburing-dev libhwloc-dev libxxhash-dev libgtest-dev libgmock-dev
+       libboost-program-options-dev libboost-context-dev libyaml-cpp-dev nlohmann-json3-dev libfmt-dev liburing-dev libhwloc-dev libxxhash-dev libgtest-dev libgmock-dev
        libbenchmark-dev python3-jsonschema python3-yaml)
 
 say() { printf 'install-deps: %s\n' "$*" >&2; }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "comm/gather.h"
@@ -11,6 +12,7 @@
 #include "comm/staged_communicator.h"
 #include "core/error.h"
 #include "core/memory.h"
+#include "launcher/build.h"
 #include "launcher/machine.h"
 #include "launcher/placement.h"
 
@@ -106,9 +108,13 @@ std::vector<std::string> check_devices(const Settings& settings, const std::vect
   return {fmt::format("GPUs of different kinds work together ({}): the slowest sets the pace, and each rank holds as much", fmt::join(names, ", "))};
 }
 
-bool shares_gpus(const std::vector<DeviceOfRank>& all) {
-  std::set<std::string> seen;
-  return std::ranges::any_of(all, [&](const DeviceOfRank& rank) { return rank.uuid[0] != '\0' && !seen.insert(rank.uuid).second; });
+int most_on_a_gpu(const std::vector<DeviceOfRank>& all) {
+  std::map<std::string, int> ranks;
+  int most = 1;
+  for (const auto& rank : all) {
+    if (rank.uuid[0] != '\0') most = std::max(most, ++ranks[rank.uuid]);
+  }
+  return most;
 }
 
 RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks) {
@@ -119,14 +125,25 @@ RankDevice start_device(const Settings& settings, MpiSession& session, const std
   const auto all = gather(*ranks, describe(chosen.gpu, at_hand, session.host()));
   chosen.notes = check_devices(settings, all);
   chosen.communicator = ranks;
+  chosen.threads = threads_of(settings, session.local_size());
   if (!chosen.gpu) return chosen;
   stay_near(chosen.gpu->pci_bus);
-  const auto started = gpu::start({.index = chosen.gpu->index, .deterministic = settings.run.determinism == Settings::Determinism::strict, .tf32 = settings.precision.tf32});
+  if (!settings.run.threads) chosen.threads = std::min(chosen.threads, usable_cores());
+  const int sharing = most_on_a_gpu(all);
+  const gpu::StartOptions options{.index = chosen.gpu->index, .deterministic = settings.run.determinism == Settings::Determinism::strict, .tf32 = settings.precision.tf32};
+  gpu::Started started;
+  for (int turn = 0; turn < (sharing > 1 ? session.size() : 1); ++turn) {  // where they share a GPU one after the other: each sees what it takes
+    if (sharing == 1 || turn == session.rank()) started = gpu::start(options);
+    if (sharing > 1) gather(*ranks, 0);
+  }
   chosen.shape.multiprocessors = chosen.gpu->multiprocessors;
   chosen.shape.deterministic = settings.run.determinism == Settings::Determinism::strict;
   chosen.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen.gpu->index));
-  chosen.communicator = connect_gpus(settings, session, ranks, shares_gpus(all), chosen);
-  chosen.gpu_baseline = {started.context, started.workspace, gpu::bytes_in_use() - started.context - started.workspace};
+  chosen.communicator = connect_gpus(settings, session, ranks, sharing > 1, chosen);
+  gather(*ranks, 0);  // all have taken what they do
+  const int64_t in_use = gpu::bytes_in_use(), of_others = sharing > 1 ? in_use - started.context - started.workspace : 0;
+  chosen.gpu_baseline = {started.context + of_others, started.workspace, in_use - started.context - of_others - started.workspace, sharing};
+  gather(*ranks, 0);  // and take no more before all have looked
   return chosen;
 }
 

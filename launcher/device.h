@@ -22,6 +22,7 @@ struct RankDevice {
   std::vector<std::string> notes;              // for the user to see
   GpuBaseline gpu_baseline;
   gpu::Shape shape;
+  int threads = 1;  // of run.threads, or of the processors that are near to what the ranks of this host compute on
 
   Baseline baseline() const;  // now
   Side side() const { return gpu ? Side::gpu : Side::host; }
@@ -49,7 +50,7 @@ struct DeviceOfRank {
 DeviceOfRank describe(const std::optional<gpu::Info>& gpu, const DevicesAtHand& at_hand, const std::string& host);
 // Throws Error(configuration) where some ranks have a GPU and others none, or, unless comm.allow_shared_gpu, where two share one. Notes where GPUs are of different kinds.
 std::vector<std::string> check_devices(const Settings& settings, const std::vector<DeviceOfRank>& all);
-bool shares_gpus(const std::vector<DeviceOfRank>& all);
+int most_on_a_gpu(const std::vector<DeviceOfRank>& all);  // of all GPUs, how many ranks compute on one
 
 // The device of this rank, started, and its communicator: on a CPU `ranks` itself; on GPUs NCCL, or through host memory where ranks share a GPU or comm.backend is mpi.
 // Collective. REQUIRES that the session outlives it, and that nothing has used a GPU before.

@@ -82,8 +82,8 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   const auto ranks = connect_ranks(session, settings);
   auto& communicator = *ranks;
   agree(communicator, settings);
-  const int threads = threads_of(settings, session.local_size());
   const auto device = start_device(settings, session, ranks);
+  const int threads = device.threads;
   set_compute_threads(threads);
   settings.training.global_batch_size = settings.training.micro_batch_size * session.size();  // any number of ranks will do
 

@@ -119,8 +119,8 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   const bool speaks = session.rank() == 0;
   const auto ranks = connect_ranks(session, Settings{});
   auto& communicator = *ranks;
-  const int threads = threads_of({}, session.local_size());
   const auto device = start_device({}, session, ranks);
+  const int threads = device.threads;
   set_compute_threads(threads);
 
   // model and prompt

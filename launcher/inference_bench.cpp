@@ -61,8 +61,8 @@ void run_inference_bench(const InferenceBenchOptions& options, Settings settings
   const auto ranks = connect_ranks(session, settings);
   agree(*ranks, settings);
   agree(*ranks, options);
-  const int threads = threads_of(settings, session.local_size());
   const auto device = start_device(settings, session, ranks);
+  const int threads = device.threads;
   set_compute_threads(threads);
   settings.training.micro_batch_size = options.batch;
   settings.training.global_batch_size = options.batch * session.size();  // one micro-batch: the file's are of its training

@@ -126,7 +126,7 @@ std::vector<RankMemory> predicted_memory(const Prediction& prediction, const Mod
       memory.gpu.emplace();
       memory.gpu->baseline = *baseline.gpu;
       memory.gpu->reserved.predicted = prediction.memory.gpu_reserved;
-      memory.gpu->used.predicted = baseline.gpu->total() + memory.gpu->reserved.predicted;
+      memory.gpu->used.predicted = baseline.gpu->total() + baseline.gpu->ranks * memory.gpu->reserved.predicted;
       memory.gpu_reserved_with_export = prediction.gpu_reserved_to_the_end;
     } else {
       memory.process_peak.predicted = libraries + prediction.memory.peak_of(Category::host) + resident;
@@ -172,6 +172,17 @@ std::string export_note(const RankMemory& memory) {
                      readable_bytes(memory.process_peak_with_export), readable_bytes(more_for_export(memory)));
 }
 
+namespace {
+
+// Ours, or of CUDA and its libraries, which take what they need beside our allocators, and say so through LibTorch.
+bool is_lack_of_memory(const std::exception& error) {
+  if (const auto* ours = dynamic_cast<const Error*>(&error)) return ours->kind() == ErrorKind::out_of_memory;
+  const std::string_view text = error.what();
+  return text.find("out of memory") != text.npos || text.find("ALLOC_FAILED") != text.npos;
+}
+
+}  // namespace
+
 int64_t peak_that_must_fit(const RankMemory& memory) { return memory.gpu ? memory.gpu_reserved_with_export : memory.process_peak_with_export; }
 
 std::string lack_of_memory(const RankMemory& memory, int processes) {
@@ -189,17 +200,19 @@ void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, co
        ways_to_fit(settings, peak, *settings.memory.limit, predict_peak, memory.gpu ? Side::gpu : Side::host));
 }
 
-void explain_lack(const Error& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {
-  if (error.kind() != ErrorKind::out_of_memory) return;
+void explain_lack(const std::exception& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak) {
+  const std::string_view text = error.what();
+  if (!is_lack_of_memory(error)) return;
   const auto ways = ways_to_save(settings, peak_that_must_fit(memory), predict_peak, memory.gpu ? Side::gpu : Side::host);
-  fail(ErrorKind::out_of_memory, "rank {}, {}: {}{}", rank, activity, error.what(), ways.empty() ? "" : "; of what the run takes, " + ways);
+  fail(ErrorKind::out_of_memory, "rank {}, {}: {}{}", rank, activity, text.substr(0, text.find('\n')), ways.empty() ? "" : "; of what the run takes, " + ways);
 }
 
 void refuse_if_over_gpu(const Settings& settings, const RankMemory& memory, const gpu::Memory& gpu, const PredictPeak& predict_peak) {
-  const int64_t needed = memory.gpu_reserved_with_export;
-  if (needed <= gpu.free) return;
-  fail(ErrorKind::out_of_memory, "this run needs {} of the GPU, {} more than is free ({} of {}): {}; {}", readable_bytes(needed), readable_bytes(needed - gpu.free),
-       readable_bytes(gpu.free), readable_bytes(gpu.total), largest_categories(memory), ways_to_fit(settings, needed, gpu.free, predict_peak, Side::gpu));
+  const int64_t ranks = memory.gpu->baseline.ranks, needed = memory.gpu_reserved_with_export, free = gpu.free / ranks;
+  if (needed <= free) return;
+  fail(ErrorKind::out_of_memory, "this run needs {} of the GPU{}, {} more than is free ({} of {}): {}; {}", readable_bytes(needed),
+       ranks == 1 ? "" : fmt::format(" for each of {} ranks", ranks), readable_bytes(ranks * needed - gpu.free), readable_bytes(gpu.free), readable_bytes(gpu.total),
+       largest_categories(memory), ways_to_fit(settings, needed, free, predict_peak, Side::gpu));
 }
 
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak) {

@@ -74,6 +74,6 @@ void refuse_if_over_limit(const Settings& settings, const RankMemory& memory, co
 void refuse_if_over(const Settings& settings, const RankMemory& memory, int local_ranks, const PredictPeak& predict_peak);
 void refuse_if_over_gpu(const Settings& settings, const RankMemory& memory, const gpu::Memory& gpu, const PredictPeak& predict_peak);  // a part of it
 // Where memory has run out all the same: throws the error again, with the rank, what it did, and the settings that would save most. Nothing for other errors.
-void explain_lack(const Error& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak);
+void explain_lack(const std::exception& error, int rank, std::string_view activity, const Settings& settings, const RankMemory& memory, const PredictPeak& predict_peak);
 
 }  // namespace zerorun

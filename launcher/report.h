@@ -23,6 +23,7 @@ struct GpuBaseline {
   int64_t context = 0;    // of this process, and what others use
   int64_t workspace = 0;  // cuBLAS'
   int64_t nccl = 0;       // what NCCL takes to connect the ranks
+  int ranks = 1;          // that compute on it: all is of them together
 
   int64_t total() const { return context + workspace + nccl; }
 };

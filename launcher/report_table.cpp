@@ -47,11 +47,11 @@ std::string rows(const RankMemory& memory, Column column) {
   text += row("total", memory.total, column) + row("arena", memory.arena, column);
   if (memory.gpu) {
     text += row("gpu reserved", memory.gpu->reserved, column);
-    const auto& [context, workspace, nccl] = memory.gpu->baseline;
+    const auto& [context, workspace, nccl, ranks] = memory.gpu->baseline;
     for (const auto& [name, bytes] : {std::pair("gpu context", context), std::pair("gpu cuBLAS", workspace), std::pair("gpu NCCL", nccl)}) {
       if (bytes != 0) text += column == Column::predicted ? row(name, {bytes, 0}, column) : measured_row(name, bytes);
     }
-    text += row("gpu used", memory.gpu->used, column);
+    text += row(ranks == 1 ? "gpu used" : fmt::format("gpu, {} ranks", ranks), memory.gpu->used, column);
   }
   text += column == Column::predicted ? row("baseline", {memory.process_baseline, 0}, column) : measured_row("baseline", memory.process_baseline);
   return text + row("process peak", memory.process_peak, column);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <ostream>
 
 #include "comm/counting_communicator.h"
@@ -114,8 +115,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   std::string slower;
   const auto ranks = connect_ranks(session, settings, &slower);
   agree(*ranks, settings);
-  const int threads = threads_of(settings, session.local_size());
   const auto device = start_device(settings, session, ranks);
+  const int threads = device.threads;
   set_compute_threads(threads);
 
   // plan
@@ -175,8 +176,20 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   Trace trace;
   const bool traces = settings.metrics.trace_steps > 0;
   if (traces) options.trace = &trace;
-  Engine engine(model, communicator, *optimizer, ledger, options);
-  engine.reserve(settings.training.micro_batch_size, settings.training.seq_len);
+  const auto explained = [&](const auto& activity, const auto& body) {
+    try {
+      return body();
+    } catch (const std::exception& error) {
+      explain_lack(error, session.rank(), activity(), settings, own, peak_of(predict_with, model, own));
+      throw;
+    }
+  };
+  const auto owned = explained([] { return std::string_view("before the first step"); }, [&] {
+    auto made = std::make_unique<Engine>(model, communicator, *optimizer, ledger, options);
+    made->reserve(settings.training.micro_batch_size, settings.training.seq_len);
+    return made;
+  });
+  Engine& engine = *owned;
   for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) out << "note: " << note << std::endl;
 
   // steps
@@ -186,14 +199,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   bool stopped = false;
   for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {
     if (traces && step == 1) trace.start();
-    const auto metrics = [&] {
-      try {
-        return run_step(run, step);
-      } catch (const Error& error) {
-        explain_lack(error, session.rank(), communicator.activity().text(), settings, own, peak_of(predict_with, model, own));
-        throw;
-      }
-    }();
+    const auto metrics = explained([&] { return communicator.activity().text(); }, [&] { return run_step(run, step); });
     if (step == settings.metrics.trace_steps) trace.stop();
     if (step == 0) {
       report.steps.first_loss = metrics.loss;
@@ -210,7 +216,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     }
     stopped = agree_to_stop(communicator, signals.stop_requested()) != 0;
   }
-  engine.flush();
+  const auto after_the_steps = [] { return std::string_view("after the last step"); };
+  explained(after_the_steps, [&] { engine.flush(); });
   report.steps.median_seconds = percentile(seconds, 0.5);
   if (report.steps.median_seconds > 0) {
     report.steps.tokens_per_second =
@@ -236,7 +243,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   // weights: after the report, which a full disk must not cost
   const bool exports = settings.metrics.export_hf;
   const std::string hf = settings.run.dir + "/hf";
-  if (exports) export_hf(engine, model, model_config(settings), hf, speaks);
+  if (exports) explained(after_the_steps, [&] { export_hf(engine, model, model_config(settings), hf, speaks); });
   if (speaks) {
     out << fmt::format("\n{} after step {}: loss {:.4f}", stopped ? "stopped on request" : "done", report.steps.count, report.steps.last_loss);
     if (report.steps.last_validation_loss) out << fmt::format(", validation loss {:.4f}", *report.steps.last_validation_loss);

@@ -60,6 +60,23 @@ void warm_up(at::Device device) {
   synchronize();
 }
 
+// What of start() takes memory of the GPU.
+Started start_on(int index, const StartOptions& options) {
+  check(cudaFree(nullptr), "making a context");
+  Started started{.context = bytes_in_use()};
+  at::globalContext().lazyInitDevice(at::kCUDA);
+  install_allocator(index);
+  at::globalContext().setAllowTF32CuBLAS(options.tf32);
+  at::globalContext().setAllowTF32CuDNN(options.tf32);
+  at::globalContext().setDeterministicAlgorithms(options.deterministic, /*warn_only=*/false);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);  // nothing here reads what it has not written
+  at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
+  at::globalContext().setAllowFP16ReductionCuBLAS(/*allow_reduced_precision=*/false);
+  warm_up(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)));
+  started.workspace = bytes_in_use() - started.context;
+  return started;
+}
+
 }  // namespace
 
 void fail_absent() { fail(ErrorKind::bug, "a GPU is used, but {}", absence()); }
@@ -110,19 +127,14 @@ Started start(const StartOptions& options) {
     fail(ErrorKind::configuration, "GPU {} ({}) cannot be used: {}{}", options.index, info.name, cudaGetErrorString(error),
          error == cudaErrorDevicesUnavailable ? "; another process may hold it alone (nvidia-smi shows its compute mode)" : "");
   }
-  check(cudaFree(nullptr), "making a context");
-  Started started{.context = bytes_in_use()};
-  at::globalContext().lazyInitDevice(at::kCUDA);
-  install_allocator(options.index);
-  at::globalContext().setAllowTF32CuBLAS(options.tf32);
-  at::globalContext().setAllowTF32CuDNN(options.tf32);
-  at::globalContext().setDeterministicAlgorithms(options.deterministic, /*warn_only=*/false);
-  at::globalContext().setDeterministicFillUninitializedMemory(false);  // nothing here reads what it has not written
-  at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
-  at::globalContext().setAllowFP16ReductionCuBLAS(/*allow_reduced_precision=*/false);
-  warm_up(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(options.index)));
-  started.workspace = bytes_in_use() - started.context;
-  return started;
+  try {
+    return start_on(info.index, options);
+  } catch (const Error& failure) {
+    if (failure.kind() != ErrorKind::out_of_memory) throw;
+    const auto [free, total] = memory();
+    fail(ErrorKind::out_of_memory, "GPU {} ({}) is nearly full: {} of its {} bytes are free, with which CUDA and cuBLAS cannot start; nvidia-smi shows who uses it", info.index, info.name,
+         free, total);
+  }
 }
 
 Memory memory() {

@@ -1,3 +1,4 @@
+#include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
@@ -9,26 +10,34 @@
 namespace zerorun::gpu {
 namespace {
 
-// A point in the order of a stream of the GPU.
+// A point in the order of a stream of the GPU. Threads that never chose a GPU ask for it too: CUDA would make them a context on the first.
 class Mark final : public Event::State {
  public:
-  Mark() {
+  Mark() : device_(c10::cuda::current_device()) {
     check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "making an event");
     const auto error = cudaEventRecord(event_, current_stream());
     if (error != cudaSuccess) static_cast<void>(cudaEventDestroy(event_));
     check(error, "recording an event");
   }
-  ~Mark() override { static_cast<void>(cudaEventDestroy(event_)); }
+  ~Mark() override {
+    const c10::cuda::CUDAGuard guard(device_);
+    static_cast<void>(cudaEventDestroy(event_));
+  }
   void wait() override { check(cudaStreamWaitEvent(current_stream(), event_, 0), "waiting for an event"); }
-  void finish() override { check(cudaEventSynchronize(event_), "waiting for what was launched"); }
+  void finish() override {
+    const c10::cuda::CUDAGuard guard(device_);
+    check(cudaEventSynchronize(event_), "waiting for what was launched");
+  }
   // An answer that is no is an error to CUDA, which the next check of a launch would take for its own. After a fault of the GPU nothing is under way any more.
   bool has_happened() const override {
+    const c10::cuda::CUDAGuard guard(device_);
     const auto error = cudaEventQuery(event_);
     if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
     return error != cudaErrorNotReady;
   }
 
  private:
+  const c10::DeviceIndex device_;
   cudaEvent_t event_ = nullptr;
 };
 

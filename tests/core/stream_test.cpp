@@ -81,6 +81,17 @@ TEST(Stream, AnErrorTravelsToWaitAndFailsAllLaterTasksAndThoseThatWaitForThem) {
   EXPECT_FALSE(ran);
 }
 
+// Events of steps refer to those before them: who kept a task kept all of a training.
+TEST(Stream, AnEventKeepsNothingOfATaskThatHasRun) {
+  ThreadStream stream;
+  const auto used = std::make_shared<int>(1);
+  Event before = stream.submit([used] {});
+  const Event after = stream.submit([used] {}, {std::exchange(before, {})});
+  after.finish();
+  stream.submit([] {}).finish();  // the thread is past the task before
+  EXPECT_EQ(used.use_count(), 1);
+}
+
 TEST(Stream, AnEventOutlivesItsStream) {
   Event failed;
   {

@@ -78,9 +78,9 @@ TEST(CheckDevices, TwoRanksOnOneGpuAreNamedUnlessTheyMay) {
   Settings settings;
   settings.comm.allow_shared_gpu = true;
   EXPECT_THAT(check_devices(settings, shared), IsEmpty());
-  EXPECT_TRUE(shares_gpus(shared));
-  EXPECT_FALSE(shares_gpus({rank_with(info(0)), rank_with(info(1))}));
-  EXPECT_FALSE(shares_gpus({describe({}, kNone, "a"), describe({}, kNone, "a")}));
+  EXPECT_EQ(most_on_a_gpu(shared), 2);
+  EXPECT_EQ(most_on_a_gpu({rank_with(info(0)), rank_with(info(1))}), 1);
+  EXPECT_EQ(most_on_a_gpu({describe({}, kNone, "a"), describe({}, kNone, "a")}), 1);
 }
 
 TEST(CheckDevices, GpusOfDifferentKindsAreNoted) {

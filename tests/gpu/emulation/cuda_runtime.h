@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <tuple>
 #include <utility>
 
 #define __global__
@@ -32,6 +33,9 @@ namespace emulation {
 
 // Runs `thread` for every thread of every block. Throws std::logic_error where threads of a block wait for others that do not come.
 void run(dim3 grid, dim3 block, const std::function<void()>& thread);
+
+// What a launch does: run(), at once; where a GPU stands in (tests/gpu/stand_in), in the order of the stream.
+void launch(cudaStream_t stream, dim3 grid, dim3 block, std::function<void()> thread);
 
 void wait_for_block();
 void wait_for_warp();
@@ -67,9 +71,9 @@ T __shfl_down_sync(unsigned int, T value, unsigned int apart) {
 }
 
 template <typename... Parameters>
-cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments, std::size_t, cudaStream_t) {
-  emulation::run(grid, block, [&] {
-    [&]<std::size_t... I>(std::index_sequence<I...>) { kernel(*static_cast<Parameters*>(arguments[I])...); }(std::index_sequence_for<Parameters...>{});
-  });
+cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments, std::size_t, cudaStream_t stream) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) {
+    emulation::launch(stream, grid, block, [kernel, kept = std::tuple<Parameters...>(*static_cast<Parameters*>(arguments[I])...)] { std::apply(kernel, kept); });
+  }(std::index_sequence_for<Parameters...>{});
   return cudaSuccess;
 }

@@ -1,6 +1,6 @@
-#include <ucontext.h>
-
 #include <algorithm>
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
 #include <cstring>
 #include <memory>
 #include <numeric>
@@ -28,10 +28,11 @@ std::vector<unsigned int> in_some_order(unsigned int count) {
 
 enum class Wait { nothing, warp, block, finished };
 
+using boost::context::fiber;
+
 // A stack that runs threads one after the other, until one of them waits.
 struct Fiber {
-  ucontext_t context{};
-  std::unique_ptr<char[]> stack{new char[kStack]};
+  fiber context;  // to go on with
   unsigned int thread = 0;
 };
 
@@ -64,7 +65,7 @@ class Block {
 
   void wait(Wait what) {
     waits_[current_->thread] = what;
-    swapcontext(&current_->context, &scheduler_);
+    scheduler_ = std::move(scheduler_).resume();
     threadIdx.x = current_->thread;
   }
 
@@ -78,8 +79,7 @@ class Block {
   }
 
  private:
-  std::unique_ptr<Fiber> fresh();
-  static void enter();
+  static std::unique_ptr<Fiber> fresh();
 
   void go() {
     while (next_ < threads_) {
@@ -91,7 +91,7 @@ class Block {
 
   void resume(std::unique_ptr<Fiber> fiber) {
     current_ = fiber.get();
-    swapcontext(&scheduler_, &current_->context);
+    current_->context = std::move(current_->context).resume();
     const bool waits = waits_[current_->thread] != Wait::finished;
     (waits ? waiting_ : idle).push_back(std::move(fiber));
   }
@@ -112,7 +112,7 @@ class Block {
   const std::vector<unsigned int> order_;
   const unsigned int threads_;
   unsigned int next_ = 0;
-  ucontext_t scheduler_{};
+  fiber scheduler_;
   Fiber* current_ = nullptr;
   std::vector<std::unique_ptr<Fiber>> waiting_;
   Wait waits_[kMostThreads];
@@ -122,18 +122,21 @@ class Block {
 
 Block* running = nullptr;
 
-void Block::enter() {
-  running->go();
-  setcontext(&running->scheduler_);
-}
-
 std::unique_ptr<Fiber> Block::fresh() {
-  auto fiber = idle.empty() ? std::make_unique<Fiber>() : std::move(idle.back());
-  if (!idle.empty()) idle.pop_back();
-  getcontext(&fiber->context);
-  fiber->context.uc_stack = {.ss_sp = fiber->stack.get(), .ss_flags = 0, .ss_size = kStack};
-  fiber->context.uc_link = nullptr;
-  makecontext(&fiber->context, enter, 0);
+  if (!idle.empty()) {
+    auto fiber = std::move(idle.back());
+    idle.pop_back();
+    return fiber;
+  }
+  auto fiber = std::make_unique<Fiber>();
+  fiber->context = {std::allocator_arg, boost::context::fixedsize_stack(kStack), [](boost::context::fiber&& scheduler) {
+                      for (;;) {
+                        running->scheduler_ = std::move(scheduler);
+                        running->go();
+                        scheduler = std::move(running->scheduler_).resume();
+                      }
+                      return std::move(scheduler);
+                    }};
   return fiber;
 }
 
@@ -157,6 +160,8 @@ void run(dim3 grid, dim3 block, const std::function<void()>& thread) {
   }
   running = nullptr;
 }
+
+__attribute__((weak)) void launch(cudaStream_t, dim3 grid, dim3 block, std::function<void()> thread) { run(grid, block, thread); }
 
 }  // namespace emulation
 

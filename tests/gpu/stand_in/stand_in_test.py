@@ -1,0 +1,108 @@
+"""zerorun on GPUs that stand in: what ranks with GPUs of their own, and ranks that share one, train, take and say. Usage: stand_in_test.py ZERORUN_ON_STAND_IN MPIRUN"""
+import hashlib
+import os
+import pathlib
+import signal
+import sys
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "launcher"))
+import program  # noqa: E402  (the folder is known only now)
+
+GPU = ("--set", "run.device=cuda")
+LLAMA = ("--set", "model.family=llama", "--set", "model.intermediate_size=88")
+SHARED = ("--set", "comm.allow_shared_gpu=true")
+ASLEEP = ("--set", "zero_optimization.offload_param.device=cpu", "--set", "zero_optimization.offload_optimizer.device=cpu",
+          "--set", "activation_checkpoint.mode=full")
+
+
+class StandIn(program.Program):
+    def setUp(self):
+        super().setUp()
+        self.gpus(2)
+
+    def gpus(self, count, **more):
+        program.ENVIRONMENT.update(STAND_IN_GPUS=str(count), STAND_IN_USE=str(self.folder / "use"), STAND_IN_SEED="0", STAND_IN_BYTES=str(1 << 30))
+        program.ENVIRONMENT.update(more)
+        program.ENVIRONMENT.pop("CUDA_VISIBLE_DEVICES", None)
+        (self.folder / "use").unlink(missing_ok=True)  # of processes that were killed
+
+    def train(self, name, *options, ranks=2):
+        """Losses, norms of gradients and weights at the end; what the run took is checked."""
+        status, out, err = self.run_program("train.yaml", "--set", f"run.name={name}", *options, ranks=ranks)
+        self.assertEqual(status, 0, out + err)
+        lines = [line for line in self.metrics(name) if "loss" in line]
+        weights = hashlib.sha256((self.folder / "runs" / name / "hf" / "model.safetensors").read_bytes()).hexdigest()
+        if "run.device=cuda" in options:
+            for rank in self.report(name)["memory"]:
+                for category, bytes_of in {**rank["categories"], "total": rank["total"]}.items():
+                    self.assertEqual(bytes_of["measured"], bytes_of["predicted"], f"{name}, rank {rank['rank']}: {category}")
+                self.assertEqual(rank["gpu"]["reserved"]["measured"], rank["gpu"]["reserved"]["predicted"], name)
+                self.assertEqual(rank["gpu"]["used"]["measured"], rank["gpu"]["used"]["predicted"], name)
+        return [line["loss"] for line in lines], [line["grad_norm"] for line in lines], weights
+
+    def expect_near(self, got, wanted, within):
+        self.assertEqual(len(got), len(wanted))
+        for a, b in zip(got, wanted):
+            self.assertLess(abs(a - b), within * abs(b), (got, wanted))
+
+    def test_losses_are_those_of_processors(self):
+        for name, family in (("gpt2", ()), ("llama", LLAMA)):
+            plain, _, _ = self.train(name + "-processor", "--set", "run.device=cpu", *family)
+            for dtype, within in (("fp32", 1e-5), ("bf16", 1e-2)):
+                got, _, _ = self.train(f"{name}-{dtype}", *GPU, *family, "--set", f"precision.param_dtype={dtype}")
+                self.expect_near(got, plain, within)
+
+    def test_stages_give_the_same_bits_over_nccl_and_through_the_host(self):
+        for way, options in (("own", ()), ("staged", SHARED)):
+            self.gpus(1 if options else 2)
+            first = self.train(f"{way}-0", *GPU, *options, "--set", "zero_optimization.stage=0")
+            for stage in (1, 2, 3):
+                self.assertEqual(self.train(f"{way}-{stage}", *GPU, *options, "--set", f"zero_optimization.stage={stage}"), first, f"{way}, stage {stage}")
+
+    def test_bits_do_not_depend_on_when_streams_get_on(self):
+        first = self.train("first", *GPU, *ASLEEP, *LLAMA)
+        for seed in ("1", "2", "3"):
+            self.gpus(2, STAND_IN_SEED=seed)
+            self.assertEqual(self.train("seed-" + seed, *GPU, *ASLEEP, *LLAMA), first, f"seed {seed}")
+
+    def test_not_strict_learns_as_much(self):
+        strict, _, _ = self.train("strict", *GPU)
+        fast, _, _ = self.train("fast", *GPU, "--set", "run.determinism=fast")
+        self.expect_near(fast, strict, 1e-4)
+
+    def test_ranks_that_share_a_gpu_by_mistake_are_refused(self):
+        self.gpus(1)
+        self.expect_failure(78, "share one GPU", "train.yaml", *GPU)
+
+    def test_no_gpu_where_one_is_asked_for(self):
+        self.gpus(0)
+        self.expect_failure(78, "run.device is cuda, but ", "train.yaml", *GPU)
+
+    def test_a_gpu_that_is_nearly_full_is_refused_before_the_first_step(self):
+        self.gpus(2, STAND_IN_BYTES=str(293 << 20))
+        self.expect_failure(83, "this run needs 4.00 MiB of the GPU, 1.00 MiB more than is free (3.00 MiB of 293.00 MiB): activations ", "train.yaml", *GPU)
+        self.gpus(1, STAND_IN_BYTES=str((2 * 290 + 3) << 20))
+        self.expect_failure(83, "this run needs 2.00 MiB of the GPU for each of 2 ranks, 1.00 MiB more than is free", "train.yaml", *GPU, *SHARED)
+
+    def test_a_gpu_that_runs_full_is_told_with_what_would_help(self):
+        forced = (*GPU, "--set", "memory.fail_if_predicted_over=false", "--set", "metrics.export_hf=false")
+        self.gpus(1, STAND_IN_BYTES=str(289 << 20))
+        self.expect_failure(83, "GPU 0 (a stand-in for a GPU) is nearly full: ", "train.yaml", *forced, ranks=1)
+        for free, when, vocabulary in ((4, "before the first step", 65536), (6, r"(for|back)ward of [a-z0-9.]+, step 1", 4096)):
+            self.gpus(1, STAND_IN_BYTES=str((290 + free) << 20))
+            process = self.start("train.yaml", *forced, "--set", "training.micro_batch_size=12", "--set", f"model.vocab_size={vocabulary}", ranks=1)
+            self.expect_end(process, 83, rf"rank 0, ({when}): no memory on the GPU for .* of its {(290 + free) << 20} bytes are free; this rank holds .*; of what the run takes, ")
+
+    def test_a_rank_that_dies_ends_the_job(self):
+        process = self.start("train.yaml", *GPU, "--set", "training.steps=100000", "--set", "training.eval_interval=100000", "--set", "comm.timeout_seconds=20")
+        self.wait_for_step()
+        victim = next(found for found in self.processes() if self.rank_of(found) == 1)
+        os.kill(int(victim), signal.SIGKILL)
+        _, err = process.communicate(timeout=program.WITHIN)
+        self.assertNotEqual(process.returncode, 0)
+        self.assertIn("rank 1", err)
+        self.wait_until_gone()
+
+
+unittest.main()
