@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A part of bench.sh: rates of the GPU, or a training by zerorun, PyTorch eager, torch.compile and FSDP2, all on one GPU from the same weights, with the
-same batches, precision, optimizer and attention.
+same batches, precision, optimizer and attention; and PyTorch with the attention that it would choose.
 
-    bench.py PART --out FOLDER [--zerorun PROGRAM] [--device cuda|cpu] [--sides zerorun,eager,compile,fsdp2] [--param-dtype bf16]
+    bench.py PART --out FOLDER [--zerorun PROGRAM] [--device cuda|cpu] [--sides zerorun,eager,compile,fsdp2,eager-cudnn,compile-cudnn] [--param-dtype bf16]
 
 A step's time is the median of 20 after 5. A side counts where its first 20 losses are within 1 % of zerorun's (of the first side's, without zerorun).
 """
@@ -20,14 +20,14 @@ sys.path.insert(0, str(machine.HERE / "peers"))
 from presets import PRESETS, flops_per_token, parameters_of  # noqa: E402
 
 RATES = ("gemm", "copies", "adamw")
-SIDES = ("zerorun", "eager", "compile", "fsdp2")
+SIDES = ("zerorun", "eager", "compile", "fsdp2", "eager-cudnn", "compile-cudnn")
 WARM, MEASURED, COMPARED, WITHIN = 5, 20, 20, 1e-2
 PEAK_TFLOPS = 989  # bf16 without sparsity, of the data sheets of H100 SXM and H200
 LIMIT = 460        # seconds of a part
 
 
-def peer(script, *arguments, seconds):
-    return machine.run([sys.executable, machine.HERE / "peers" / script, *arguments], seconds)
+def peer(script, *arguments, seconds, environment=None):
+    return machine.run([sys.executable, machine.HERE / "peers" / script, *arguments], seconds, environment)
 
 
 def rates(part, arguments):
@@ -65,9 +65,12 @@ def run_zerorun(arguments, sizes, start, folder, seconds):
 
 
 def run_peer(arguments, mode, start, folder, seconds):
+    """With flash attention, which zerorun uses, or where the mode ends so with cuDNN's, which PyTorch would choose on a Hopper."""
     out = folder / f"{mode}.json"
+    mode, _, attention = mode.partition("-")
     peer("train.py", "--preset", arguments.part, "--mode", mode, "--start", start, "--out", out, "--steps", WARM + MEASURED + 1,
-         "--device", arguments.device, "--param-dtype", arguments.param_dtype, seconds=seconds)
+         "--device", arguments.device, "--param-dtype", arguments.param_dtype, seconds=seconds,
+         environment={} if attention == "cudnn" else {"TORCH_CUDNN_SDPA_DEPRIORITIZED": "1"})
     return json.loads(out.read_text(encoding="utf-8"))
 
 
@@ -98,13 +101,13 @@ def gib(value):
 
 
 def print_table(rows, gemm):
-    print(f"{'':10}{'ms/step':>10}{'tokens/s':>12}{'TFLOP/s':>9}{'of GEMM':>9}{'of peak':>9}{'alloc GiB':>11}{'reserved':>10}{'device':>9}{'losses off':>12}")
+    print(f"{'':14}{'ms/step':>10}{'tokens/s':>12}{'TFLOP/s':>9}{'of GEMM':>9}{'of peak':>9}{'alloc GiB':>11}{'reserved':>10}{'device':>9}{'losses off':>12}")
     for row in rows:
         if "failed" in row:
-            print(f"{row['side']:10}did not run: {row['failed'].strip().splitlines()[-1]}")
+            print(f"{row['side']:14}did not run: {row['failed'].strip().splitlines()[-1]}")
             continue
         memory = row["memory"]
-        print(f"{row['side']:10}{1e3 * row['step_seconds']:>10.1f}{row['tokens_per_second']:>12,.0f}{row['tflops']:>9.1f}{row['tflops'] / gemm:>9.1%}"
+        print(f"{row['side']:14}{1e3 * row['step_seconds']:>10.1f}{row['tokens_per_second']:>12,.0f}{row['tflops']:>9.1f}{row['tflops'] / gemm:>9.1%}"
               f"{row['tflops'] / PEAK_TFLOPS:>9.1%}{gib(memory.get('allocated')):>11}{gib(memory.get('reserved')):>10}{gib(memory['device']):>9}"
               f"{row['loss_difference']:>12.1e}" + ("" if row["counts"] else "  does not count"))
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How fast zerorun is on a GPU, beside PyTorch on the same one; from the root of the project or of an unpacked bundle. Each part takes less than 8 minutes.
-#   tests/gpu/bench.sh PART [--sides zerorun,eager,compile,fsdp2]
+#   tests/gpu/bench.sh PART [--sides zerorun,eager,compile,fsdp2,eager-cudnn,compile-cudnn]
 #     gemm copies adamw                                     what the GPU does in a second
 #     gpt2_124m gpt2_355m gpt2_774m gpt2_1.5b llama_1b      training
 # Prints a table and writes ${OUT:-results}/bench-PART.json. python3 must have torch. ZERORUN_DEVICE=cpu with gpt2_tiny or llama_tiny tries the scripts.

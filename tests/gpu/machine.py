@@ -5,7 +5,9 @@ import json
 import os
 import pathlib
 import re
+import signal
 import subprocess
+import tempfile
 import threading
 import time
 
@@ -46,17 +48,35 @@ class Failed(Exception):
     pass
 
 
-def run(command, seconds, environment=None, cwd=None):
-    """What it printed; Failed, with the end of that, where it fails or takes longer."""
+def stop(process):
+    """Ends it with all that it started: what is left on a GPU is in everybody's figures."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def run(command, seconds, environment=None, cwd=None, log=None):
+    """What it printed to its standard output; Failed, with the end of all that it printed, where it fails or takes longer. All goes to the file `log` too."""
     words = [str(word) for word in command]
-    try:
-        done = subprocess.run(words, env={**os.environ, **(environment or {})}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, errors="replace", timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"{' '.join(words)}: not done after {seconds:.0f} s") from error
-    if done.returncode != 0:
-        raise Failed(f"{' '.join(words)} ended with {done.returncode}:\n{done.stdout[-3000:]}")
-    return done.stdout
+    with tempfile.TemporaryDirectory() as name:
+        out, err = pathlib.Path(name) / "out", pathlib.Path(name) / "err"
+        reason = None
+        with open(out, "wb") as to_out, open(err, "wb") as to_err:
+            with subprocess.Popen(words, env={**os.environ, **(environment or {})}, cwd=cwd, stdin=subprocess.DEVNULL, stdout=to_out, stderr=to_err,
+                                  start_new_session=True) as process:
+                try:
+                    if process.wait(seconds) != 0:
+                        reason = f"ended with {process.returncode}"
+                except subprocess.TimeoutExpired:
+                    reason = f"not done after {seconds:.0f} s"
+                finally:
+                    stop(process)
+        text, errors = (path.read_text(encoding="utf-8", errors="replace") for path in (out, err))
+    if log:
+        log.write_text(text + errors, encoding="utf-8")
+    if reason:
+        raise Failed(f"{' '.join(words)}: {reason}:\n{(text + errors)[-3000:]}")
+    return text
 
 
 class DeviceMemory:

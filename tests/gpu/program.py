@@ -12,11 +12,13 @@ import machine
 
 def main():
     out, part, seconds, command = pathlib.Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]), sys.argv[4:]
+    out.mkdir(parents=True, exist_ok=True)
     program = next(word for word in reversed(command) if not word.startswith("-"))
     passed = []
     with machine.timed(out, part, program=pathlib.Path(program).name) as found:
-        text = machine.run(command, seconds)
-        (out / f"{part}.log").write_text(text, encoding="utf-8")
+        log = out / f"{part}.log"
+        machine.run(command, seconds, log=log)
+        text = log.read_text(encoding="utf-8")
         tests = re.findall(r"\[==========\] (\d+) tests? from", text)
         errors = re.search(r"ERROR SUMMARY: (\d+) error|RACECHECK SUMMARY: \d+ hazards? displayed \((\d+) error", text)
         found["tests"] = int(tests[-1]) if tests else None

@@ -19,7 +19,7 @@ MODELS = {"gpt2": {"family": "gpt2", "preset": "124m"},
           "llama": {"family": "llama", "vocab_size": VOCABULARY, "hidden_size": 1024, "num_hidden_layers": 12, "num_attention_heads": 16, "intermediate_size": 2816,
                     "max_position_embeddings": 1024, "tie_word_embeddings": False}}
 SMALL = {"num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 344}
-LEAST = 0.95
+LEAST, MOST = 0.95, 1.03  # of a step's time, of the GPU in use
 
 
 def settings(name, tokens, device):
@@ -47,8 +47,8 @@ def run_case(arguments, folder, tokens, rates, name):
             raise machine.Failed(f"a step takes {seconds:.4f} s, less than the least that the rates allow, {least:.4f} s")
         if total["measured"] > total["predicted"]:
             raise machine.Failed(f"tensors take {total['measured']:,} bytes, more than the {total['predicted']:,} that were predicted")
-        if gpu and gpu["used"]["measured"] > plans["plans"][0]["device_bytes"]:
-            raise machine.Failed(f"{gpu['used']['measured']:,} bytes of the GPU are in use, more than the plan's {plans['plans'][0]['device_bytes']:,}")
+        if gpu and gpu["used"]["measured"] > MOST * plans["plans"][0]["device_bytes"]:
+            raise machine.Failed(f"{gpu['used']['measured']:,} bytes of the GPU are in use, 3 % more than the plan's {plans['plans'][0]['device_bytes']:,}")
         yield True
 
 

@@ -1,7 +1,7 @@
 """The models of the comparison: their sizes, and the batch of a step that fits one GPU of 80 GB on every side without recompute."""
 
 PRESETS = {
-    "gpt2_124m": {"family": "gpt2", "layers": 12, "hidden": 768, "heads": 12, "vocabulary": 50257, "positions": 1024, "batch": 32},
+    "gpt2_124m": {"family": "gpt2", "layers": 12, "hidden": 768, "heads": 12, "vocabulary": 50257, "positions": 1024, "batch": 64},
     "gpt2_355m": {"family": "gpt2", "layers": 24, "hidden": 1024, "heads": 16, "vocabulary": 50257, "positions": 1024, "batch": 16},
     "gpt2_774m": {"family": "gpt2", "layers": 36, "hidden": 1280, "heads": 20, "vocabulary": 50257, "positions": 1024, "batch": 8},
     "gpt2_1.5b": {"family": "gpt2", "layers": 48, "hidden": 1600, "heads": 25, "vocabulary": 50257, "positions": 1024, "batch": 8},

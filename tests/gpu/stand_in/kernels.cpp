@@ -16,16 +16,13 @@ std::mutex mutex;
 auto& names = *new std::map<const void*, std::string>;
 
 cudaError_t launch(const void* kernel) {
-  if (stand_in::is_skipping_here()) return cudaSuccess;
+  if (stand_in::skips_kernels() || stand_in::is_skipping_here()) return cudaSuccess;
   const std::lock_guard lock(mutex);
-  auto& name = names[kernel];
-  if (name.empty()) return cudaSuccess;  // said before
+  const auto& name = names[kernel];
   int status = 0;
   char* const readable = abi::__cxa_demangle(name.c_str(), nullptr, nullptr, &status);
   std::fprintf(stderr, "stand-in: there is no kernel %s\n", readable ? readable : name.c_str());
-  if (!stand_in::skips_kernels()) std::abort();
-  name.clear();
-  return cudaSuccess;
+  std::abort();
 }
 
 struct Configuration {
