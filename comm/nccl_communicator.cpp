@@ -159,6 +159,17 @@ int64_t NcclCommunicator::slab_bytes() {
   return gpu_pages(std::ranges::min(gather(control_, slab.bytes)));
 }
 
+void NcclCommunicator::use_once() {
+  if (!group_) return;
+  constexpr int64_t kCount = 64;
+  const auto values = allocate(kCount * size() * int64_t{sizeof(float)}), scratch = allocate(reduce_scratch_bytes(kCount, at::kFloat));
+  gpu::fill_zero(values.data_ptr(), values.numel());
+  const Span full{values.data_ptr(), kCount * size(), at::kFloat, Side::gpu}, own = full.slice(rank(), size());
+  reduce_scatter(full, own, {scratch.data_ptr(), scratch.numel(), at::kByte, Side::gpu}, {}).wait();
+  all_gather(own, full).wait();
+  gpu::synchronize();
+}
+
 void NcclCommunicator::tell(const Activity& activity) {
   activity_ = activity;
   control_.tell(activity);

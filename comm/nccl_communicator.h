@@ -22,9 +22,9 @@ struct NcclOptions {
   bool allow_shared_gpu = false;  // two ranks on one GPU, which only newer NCCL can do
   bool register_buffers = true;   // what allocate() gives is known to NCCL: peers read it in place
   int first_rank = 0;             // the number of the group's first rank among all, in what is said
-  // Called once, on another thread, with the message of a failure that no call has thrown: perhaps no call will. After it the collectives are ended, so that the
-  // GPU can be waited for, with results that are none: a program ends its job in here.
-  std::function<void(std::string)> on_failure = {};
+  // Called once, with a failure that no call has thrown: perhaps no call will, or the thread that unwinds cannot, as NCCL does not end what is under way. On another
+  // thread, or that one. After it the collectives are ended, so that the GPU can be waited for, with results that are none: a program ends its job in here.
+  std::function<void(std::exception_ptr)> on_failure = {};
 };
 
 // Spans are of the GPU; from or to buffers of allocate() they must lie at the same offset on all ranks, but for an own slice in place. Errors: timeout; io and
@@ -48,6 +48,8 @@ class NcclCommunicator : public Communicator {
   at::Tensor allocate(int64_t bytes) override;
   // The least that NCCL allocates here. Collective: of all ranks the least, since they cut their slabs alike.
   int64_t slab_bytes();
+  // What NCCL takes of the GPU it takes at its first collectives: after this it has. Collective.
+  void use_once();
   Readers readers() const override { return group_ ? Readers::gpus : Readers::owner; }
   void tell(const Activity& activity) override;
   // Gives what peers have joined a moment to end.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <future>
 
 #include "comm/backoff.h"
 #include "comm/gather.h"
@@ -71,6 +72,7 @@ void NcclGroup::connect(const ncclUniqueId& id) {
 }
 
 void NcclGroup::call(std::string_view what, const Calls& body) {
+  const std::lock_guard one_at_a_time(order_);
   auto result = ncclSuccess;
   {
     const std::lock_guard lock(calls_);
@@ -135,11 +137,7 @@ void NcclGroup::look() {
   if (has_failed_) return;
   const auto fail_all = [this](const std::exception_ptr& failure) {
     if (!note_failure(failure)) return;
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      if (options_.on_failure) options_.on_failure(error.what());
-    }
+    if (options_.on_failure) options_.on_failure(failure);
     abort();
   };
   if (const auto late = outstanding_.late(Clock::now(), options_.timeout_seconds)) {
@@ -151,7 +149,8 @@ void NcclGroup::look() {
     if (!lock || !comm_) return;
     state = state_of_comm();
   }
-  if (state != ncclSuccess && state != ncclInProgress) fail_all(failure_of(outstanding_.describe(), state));
+  if (state == ncclSuccess || state == ncclInProgress) return;
+  fail_all(std::make_exception_ptr(PeerFailed(ErrorKind::io, message_of(outstanding_.describe(), state))));  // no call of this rank's: a peer knows more
 }
 
 bool NcclGroup::outlast(double seconds) {
@@ -226,21 +225,33 @@ void NcclGroup::give_up(std::exception_ptr failure) {
   fail(ErrorKind::bug, "a failure that is none");
 }
 
-std::exception_ptr NcclGroup::failure_of(std::string_view what, ncclResult_t result) const {
+std::string NcclGroup::message_of(std::string_view what, ncclResult_t result) const {
   const char* detail = ncclGetLastError(comm_);
-  const auto message = nccl_failure_message(name_, what, ncclGetErrorString(result), detail ? detail : "");
+  return nccl_failure_message(name_, what, ncclGetErrorString(result), detail ? detail : "");
+}
+
+std::exception_ptr NcclGroup::failure_of(std::string_view what, ncclResult_t result) const {
+  const auto message = message_of(what, result);
   if (result == ncclRemoteError) return std::make_exception_ptr(PeerFailed(ErrorKind::io, message));
   const bool is_usage = result == ncclInvalidArgument || result == ncclInvalidUsage;
   return std::make_exception_ptr(Error(is_usage ? ErrorKind::configuration : ErrorKind::io, message));
 }
 
-// Where a thread is stuck in a launch, with the stream's queue full behind a collective that hangs, NCCL cannot be called: then only the program's end helps,
-// which on_failure has been asked for.
+// Where a thread is stuck in a launch, with the stream's queue full behind a collective that hangs, NCCL cannot be called; and its abort waits for its kernels, of
+// which those that read windows do not look whether they shall end (NCCL 2.28). Then only the program's end helps.
 void NcclGroup::abort() noexcept {
   const std::unique_lock lock(calls_, kAbortWait);
-  if (!lock) is_stuck_ = true;
-  if (!lock || !comm_) return;
-  static_cast<void>(ncclCommAbort(std::exchange(comm_, nullptr)));
+  if (lock && !comm_) return;
+  if (lock) {
+    const auto ended = std::make_shared<std::promise<void>>();
+    std::thread([comm = std::exchange(comm_, nullptr), device = device_, ended] {
+      c10::cuda::set_device(device);
+      static_cast<void>(ncclCommAbort(comm));
+      ended->set_value();
+    }).detach();
+    if (ended->get_future().wait_for(kAbortWait) == std::future_status::ready) return;
+  }
+  if (!is_stuck_.exchange(true) && options_.on_failure) options_.on_failure(failure_);
 }
 
 }  // namespace zerorun

@@ -61,6 +61,7 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
   void throw_if_failed() const;
   bool note_failure(std::exception_ptr failure);
   [[noreturn]] void give_up(std::exception_ptr failure);
+  std::string message_of(std::string_view what, ncclResult_t result) const;
   std::exception_ptr failure_of(std::string_view what, ncclResult_t result) const;
   void abort() noexcept;
 
@@ -70,7 +71,8 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
   const c10::cuda::CUDAStream stream_;
   Outstanding outstanding_;
 
-  std::timed_mutex calls_;  // of NCCL, one at a time
+  std::mutex order_;        // of calls, each until it has ended: buffers are given back on any thread
+  std::timed_mutex calls_;  // of NCCL's functions, one at a time
   ncclComm_t comm_ = nullptr;
   std::map<void*, ncclWindow_t> windows_;
 

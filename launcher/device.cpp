@@ -31,21 +31,21 @@ std::shared_ptr<Communicator> keep(std::unique_ptr<Backend> backend, Below... be
 }
 
 // Nobody waits on the host for a collective between GPUs: what goes wrong is told here, and ends the job.
-NcclOptions nccl_options(const Settings& settings, MpiSession& session) {
+NcclOptions nccl_options(const Settings& settings, MpiSession& session, const std::shared_ptr<LastWords>& words) {
   return {.timeout_seconds = static_cast<double>(settings.comm.timeout_seconds),
           .strict = settings.run.determinism == Settings::Determinism::strict,
           .allow_shared_gpu = settings.comm.allow_shared_gpu,
-          .on_failure = [&session](const std::string& message) {
-            if (session.claim_to_speak()) std::fprintf(stderr, "zerorun: %s\n", message.c_str());
-            session.abort(static_cast<int>(ErrorKind::timeout));
-          }};
+          .on_failure = [&session, words](const std::exception_ptr& failure) { abort_all(session, describe(words->or_else(failure))); }};
 }
 
 std::shared_ptr<Communicator> connect_gpus(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks, bool shared, RankDevice& chosen) {
   const auto backend = settings.comm.backend;
   if (session.size() == 1 || backend == Settings::Backend::nccl || (backend == Settings::Backend::automatic && !shared)) {
-    auto nccl = std::make_unique<NcclCommunicator>(*ranks, nccl_options(settings, session));
+    auto nccl = std::make_unique<NcclCommunicator>(*ranks, nccl_options(settings, session, chosen.last_words));
     chosen.shape.slab_bytes = nccl->slab_bytes();
+    MemoryLedger beside(Side::gpu);
+    const MemoryScope scope(beside, Category::communication);
+    nccl->use_once();
     return keep(std::move(nccl), ranks);
   }
   chosen.notes.push_back(fmt::format("what ranks exchange goes through host memory, since {}", shared ? "they share a GPU" : "comm.backend is mpi"));

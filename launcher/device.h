@@ -10,6 +10,7 @@
 #include "comm/communicator.h"
 #include "comm/mpi_session.h"
 #include "core/gpu/gpu.h"
+#include "launcher/failure.h"
 #include "launcher/prediction.h"
 #include "launcher/settings.h"
 
@@ -22,6 +23,7 @@ struct RankDevice {
   std::vector<std::string> notes;              // for the user to see
   GpuBaseline gpu_baseline;
   gpu::Shape shape;
+  std::shared_ptr<LastWords> last_words = std::make_shared<LastWords>();
   int threads = 1;  // of run.threads, or of the processors that are near to what the ranks of this host compute on
 
   Baseline baseline() const;  // now

@@ -1,4 +1,4 @@
-// The program. The only place that turns an error into a message and an exit status.
+// The program. Errors come up to here, and become a message and an exit status (launcher/failure.h).
 #include <unistd.h>
 
 #include <cerrno>
@@ -8,7 +8,6 @@
 #include <exception>
 #include <iostream>
 #include <optional>
-#include <thread>
 
 #include "core/error.h"
 #include "core/memory.h"
@@ -16,6 +15,7 @@
 #include "launcher/environment.h"
 #include "launcher/estimate/estimate.h"
 #include "launcher/evaluate.h"
+#include "launcher/failure.h"
 #include "launcher/generate.h"
 #include "launcher/json_schema.h"
 #include "launcher/ladder_run.h"
@@ -30,49 +30,10 @@
 namespace zerorun {
 namespace {
 
-struct Failure {
-  int status;
-  std::string message;
-  bool of_peer = false;
-};
-
-// Of the exception being handled.
-Failure describe() {
-  try {
-    throw;
-  } catch (const PeerFailed& error) {
-    return {static_cast<int>(error.kind()), error.what(), true};
-  } catch (const Error& error) {
-    return {static_cast<int>(error.kind()), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {static_cast<int>(ErrorKind::out_of_memory), "out of memory"};
-  } catch (const std::exception& error) {
-    return {static_cast<int>(ErrorKind::bug), error.what()};
-  }
-}
-
-void say(const Failure& failure) {
-  std::cout << std::flush;
-  std::fprintf(stderr, "zerorun: %s\n", failure.message.c_str());
-  std::fflush(stderr);
-}
-
 // A table or a plan that never arrived is no success.
 void check_standard_output() {
   errno = 0;
   if (!std::cout.flush()) fail(ErrorKind::io, "cannot write to standard output: {}", system_message(errno));
-}
-
-// All ranks often fail alike; one speaks for them, rank 0 if it fails too. Who failed because another did leaves it the word, and the status.
-[[noreturn]] void abort_all(MpiSession& session, const Failure& failure) {
-  constexpr auto kCourtesy = std::chrono::milliseconds(300);
-  if (failure.of_peer) {
-    std::this_thread::sleep_for(10 * kCourtesy);
-  } else if (session.rank() != 0) {
-    std::this_thread::sleep_for(kCourtesy);
-  }
-  if (session.claim_to_speak()) say(failure);
-  session.abort(failure.status);
 }
 
 // Rank of this process under mpirun, before MPI starts; 0 without mpirun.
@@ -96,7 +57,7 @@ int run_on_ranks(const Settings& settings, std::exception_ptr unreadable, std::o
     return status;
   } catch (...) {
     signals.reset();  // mpirun ends the ranks with SIGTERM
-    abort_all(session, describe());
+    abort_all(session, describe(std::current_exception()));
   }
 }
 
@@ -176,7 +137,7 @@ int main(int argc, char** argv) {
   try {
     return zerorun::run(argc, argv);
   } catch (...) {
-    const auto failure = zerorun::describe();
+    const auto failure = zerorun::describe(std::current_exception());
     zerorun::say(failure);
     return failure.status;
   }

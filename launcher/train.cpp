@@ -180,6 +180,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     try {
       return body();
     } catch (const std::exception& error) {
+      device.last_words->set(std::current_exception());
       explain_lack(error, session.rank(), activity(), settings, own, peak_of(predict_with, model, own));
       throw;
     }

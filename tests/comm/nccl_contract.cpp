@@ -93,8 +93,12 @@ TEST(Nccl, ACollectiveThatAPeerDoesNotComeToEndsWithATimeoutThatNamesIt) {
     std::string told;
     std::atomic<bool> is_told = false;
     NcclOptions limited = options(true, 3);
-    limited.on_failure = [&](std::string message) {
-      told = std::move(message);
+    limited.on_failure = [&](const std::exception_ptr& failure) {
+      try {
+        std::rethrow_exception(failure);
+      } catch (const std::exception& error) {
+        told = error.what();
+      }
       is_told = true;
     };
     const at::Tensor memory = gpu_buffer(64 * control.size());

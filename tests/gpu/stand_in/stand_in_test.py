@@ -94,11 +94,20 @@ class StandIn(program.Program):
             process = self.start("train.yaml", *forced, "--set", "training.micro_batch_size=12", "--set", f"model.vocab_size={vocabulary}", ranks=1)
             self.expect_end(process, 83, rf"rank 0, ({when}): no memory on the GPU for .* of its {(290 + free) << 20} bytes are free; this rank holds .*; of what the run takes, ")
 
-    def test_a_rank_that_dies_ends_the_job(self):
-        process = self.start("train.yaml", *GPU, "--set", "training.steps=100000", "--set", "training.eval_interval=100000", "--set", "comm.timeout_seconds=20")
+    def start_and_signal(self, number, timeout):
+        """A training whose rank 1 gets the signal in the middle of it."""
+        process = self.start("train.yaml", *GPU, "--set", "training.steps=100000", "--set", "training.eval_interval=100000", "--set", f"comm.timeout_seconds={timeout}")
         self.wait_for_step()
         victim = next(found for found in self.processes() if self.rank_of(found) == 1)
-        os.kill(int(victim), signal.SIGKILL)
+        os.kill(int(victim), number)
+        return process
+
+    def test_a_rank_that_stops_is_noticed_by_those_that_wait_for_it(self):
+        process = self.start_and_signal(signal.SIGSTOP, 4)
+        self.expect_end(process, 82, r"rank 0 \(of ranks 0 to 1\) has waited for its peers for 4 s in (all_gather|reduce_scatter) of .* step \d+\)")
+
+    def test_a_rank_that_dies_ends_the_job(self):
+        process = self.start_and_signal(signal.SIGKILL, 20)
         _, err = process.communicate(timeout=program.WITHIN)
         self.assertNotEqual(process.returncode, 0)
         self.assertIn("rank 1", err)
