@@ -65,6 +65,8 @@ std::unique_ptr<Stream> make_stream();
 
 // In the order of the calling thread's stream; from or to host memory at full speed, and without a wait, where that is pinned.
 void copy(const void* from, void* to, int64_t bytes);
+// Rows of `row_bytes`, which lie `from_stride` and `to_stride` bytes apart.
+void copy_rows(const void* from, int64_t from_stride, void* to, int64_t to_stride, int64_t row_bytes, int64_t rows);
 void fill_zero(void* to, int64_t bytes);
 
 // Makes pages of the host known to the GPU for as long as it lives. Throws Error(out_of_memory) where the system does not let them be locked.

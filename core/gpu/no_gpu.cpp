@@ -20,6 +20,7 @@ void synchronize() { fail_absent(); }
 std::unique_ptr<Stream> make_stream() { fail_absent(); }
 std::unique_ptr<detail::AddressStretch> make_stretch() { fail_absent(); }
 void copy(const void*, void*, int64_t) { fail_absent(); }
+void copy_rows(const void*, int64_t, void*, int64_t, int64_t, int64_t) { fail_absent(); }
 void fill_zero(void*, int64_t) { fail_absent(); }
 
 Pinned::Pinned(void* memory, int64_t) : memory_(memory) { fail_absent(); }

@@ -94,6 +94,12 @@ void copy(const void* from, void* to, int64_t bytes) {
   check(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDefault, current_stream()), "a copy");
 }
 
+void copy_rows(const void* from, int64_t from_stride, void* to, int64_t to_stride, int64_t row_bytes, int64_t rows) {
+  if (row_bytes == 0 || rows == 0) return;
+  const auto size = [](int64_t bytes) { return static_cast<size_t>(bytes); };
+  check(cudaMemcpy2DAsync(to, size(to_stride), from, size(from_stride), size(row_bytes), size(rows), cudaMemcpyDefault, current_stream()), "a copy of rows");
+}
+
 void fill_zero(void* to, int64_t bytes) {
   if (bytes > 0) check(cudaMemsetAsync(to, 0, static_cast<size_t>(bytes), current_stream()), "filling with zeros");
 }

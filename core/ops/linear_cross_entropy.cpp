@@ -34,21 +34,31 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
   }
 }
 
+int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
+
+// On a GPU in whole tiles of products, and chunks of one size: what the last leaves of it, it leaves idle.
 int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Side side) {
+  constexpr int64_t kTileRows = 256;
   const int64_t logits = side == Side::gpu ? kGpuChunkLogits : kChunkLogits;
   const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
-  return std::min(rows, std::max(logits / vocabulary, least));
+  const int64_t most = std::max(logits / vocabulary, least);
+  if (side == Side::host || most < kTileRows || most >= rows) return std::min(rows, most);
+  const int64_t chunks = (rows + most - 1) / most;
+  return std::min(rows, round_up((rows + chunks - 1) / chunks, kTileRows));
 }
+
+// Of a row of logits to the next: products on a GPU read 16 bytes at a time only where rows begin at such addresses, as those of most vocabularies would not.
+int64_t stride_of(int64_t vocabulary, Side side) { return side == Side::gpu ? round_up(vocabulary, kGpuLogitsMultiple) : vocabulary; }
 
 // What exists of the head at a time.
 struct Chunk {
-  at::Tensor logits;  // [rows, V]
+  at::Tensor logits;  // [rows, V], a row stride_of(V) after the other
   at::Tensor losses;  // [rows], fp64
   at::Tensor rows;    // of each thread one row in fp32, where the logits are not
 
   Chunk(int64_t count, const at::Tensor& x, int64_t vocabulary) {
     const MemoryScope workspace(Category::workspace);
-    logits = at::empty({count, vocabulary}, x.options());
+    logits = at::empty({count, stride_of(vocabulary, side_of(x))}, x.options()).narrow(1, 0, vocabulary);
     losses = at::empty({count}, x.options().dtype(at::kDouble));
     if (!is_reduced(x.scalar_type()) || side_of(x) == Side::gpu) return;
     rows = at::empty({std::min<int64_t>(at::get_num_threads(), count), vocabulary}, x.options().dtype(at::kFloat));
@@ -59,7 +69,7 @@ struct Chunk {
 void losses_of(const Chunk& chunk, const at::Tensor& targets, double gradient_scale) {
   if (chunk.logits.is_meta()) return;
   if (chunk.logits.is_cuda()) {
-    return softmax_cross_entropy_rows({chunk.logits.scalar_type(), targets.size(0), chunk.logits.size(1), chunk.logits.data_ptr(), targets.const_data_ptr<int64_t>(),
+    return softmax_cross_entropy_rows({chunk.logits.scalar_type(), targets.size(0), chunk.logits.size(1), chunk.logits.stride(0), chunk.logits.data_ptr(), targets.const_data_ptr<int64_t>(),
                                        kIgnoredTarget, chunk.losses.data_ptr<double>(), static_cast<float>(gradient_scale)}, gpu::current_stream());
   }
   const int64_t vocabulary = chunk.logits.size(1), row_bytes = vocabulary * chunk.logits.element_size();

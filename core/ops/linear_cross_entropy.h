@@ -8,7 +8,8 @@ namespace zerorun::ops {
 // Logits that exist at a time: at most this many, and at least one row. In bf16 and fp16 a chunk has at least this part of the rows:
 // the weight's gradient is rounded once a chunk, and a sum of hundreds of terms would lose those that come last.
 inline constexpr int64_t kChunkLogits = int64_t{1} << 21;
-inline constexpr int64_t kGpuChunkLogits = int64_t{1} << 27;  // on a GPU, whose products need more rows
+inline constexpr int64_t kGpuChunkLogits = int64_t{1} << 28;  // on a GPU, whose products need more rows
+inline constexpr int64_t kGpuLogitsMultiple = 64;             // there rows of logits take so many numbers, or a multiple
 inline constexpr int64_t kReducedChunks = 32;
 
 // x [N, C], weight [V, C], targets int64 [N] -> fp64 scalar, the sum over rows of -log softmax(x weight^T)[target].

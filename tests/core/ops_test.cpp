@@ -4,8 +4,11 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
+#include <numeric>
+#include <vector>
 
 #include "core/error.h"
 #include "core/memory.h"
@@ -49,6 +52,24 @@ TEST_F(Ops, AForkedStreamGetsBothGradients) {
                 return normed * 3 + stream;
               },
               [](const Tensors& t) { return at::layer_norm(t[0], {33}, t[1], t[2], 1e-5) * 3 + t[0]; });
+}
+
+TEST(Embedding, TheOrderOfTokensIsThatOfAStableSort) {
+  const auto check = [](const std::vector<int64_t>& tokens) {
+    std::vector<int64_t> order(tokens.size(), -1), wanted(tokens.size());
+    std::iota(wanted.begin(), wanted.end(), 0);
+    std::stable_sort(wanted.begin(), wanted.end(), [&](int64_t a, int64_t b) { return tokens[static_cast<size_t>(a)] < tokens[static_cast<size_t>(b)]; });
+    ops::token_order(tokens.data(), std::ssize(tokens), order.data());
+    EXPECT_EQ(order, wanted);
+  };
+  check({});
+  check({5});
+  check({3, 1, 3, 0, 1, 3});
+  check({1 << 20, 7, 1 << 20, 2});         // few of a great vocabulary
+  check({4, -1, 4, int64_t{1} << 40, -1});  // none of any
+  std::vector<int64_t> many(1000);
+  for (size_t i = 0; i < many.size(); ++i) many[i] = static_cast<int64_t>(i * 7919 % 61);
+  check(many);
 }
 
 TEST_F(Ops, EmbedAddsTokenAndPosition) {

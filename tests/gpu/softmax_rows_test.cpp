@@ -50,7 +50,7 @@ TEST(GpuSoftmaxRows, CrossEntropyIsThatOfFp64) {
           const Buffer<int64_t> targets(target);
           const Buffer<double> losses(4);
           set_order(static_cast<unsigned int>(count % 2));
-          softmax_cross_entropy_rows({kType<Number>, 4, count, of.data(), targets.data(), kIgnored, losses.data(), scale}, GpuStream{});
+          softmax_cross_entropy_rows({kType<Number>, 4, count, count, of.data(), targets.data(), kIgnored, losses.data(), scale}, GpuStream{});
           const auto name = std::string(dtype) + ", " + std::to_string(count) + " logits, shift " + std::to_string(shift);
           const auto got = losses.values();
           for (size_t r = 0; r < 4; ++r) EXPECT_NEAR(got[r], loss[r], 3e-6 * (1 + loss[r])) << name;
@@ -65,6 +65,22 @@ TEST(GpuSoftmaxRows, CrossEntropyIsThatOfFp64) {
   });
 }
 
+TEST(GpuSoftmaxRows, RowsOfLogitsMayLieApart) {
+  constexpr int64_t kCount = 61, kStride = 64, kRows = 3;
+  const auto dense = random_values<float>(kRows * kCount, 1);
+  std::vector<float> apart(kRows * kStride, 7);
+  for (int64_t r = 0; r < kRows; ++r) std::copy_n(dense.begin() + r * kCount, kCount, apart.begin() + r * kStride);
+  const Buffer<float> one(dense), other(apart);
+  const Buffer<int64_t> targets(std::vector<int64_t>{60, kIgnored, 61});
+  const Buffer<double> loss_of_one(kRows), loss_of_other(kRows);
+  softmax_cross_entropy_rows({at::kFloat, kRows, kCount, kCount, one.data(), targets.data(), kIgnored, loss_of_one.data(), 1}, GpuStream{});
+  softmax_cross_entropy_rows({at::kFloat, kRows, kCount, kStride, other.data(), targets.data(), kIgnored, loss_of_other.data(), 1}, GpuStream{});
+  const auto wanted = one.values();
+  for (int64_t r = 0; r < kRows; ++r) std::copy_n(wanted.begin() + r * kCount, kCount, apart.begin() + r * kStride);
+  expect_same_bits(other.values(), apart, "gradients, and what lies between rows");
+  expect_same_bits(loss_of_other.values(), loss_of_one.values(), "losses");
+}
+
 TEST(GpuSoftmaxRows, CrossEntropyOfWhatIsNotFinite) {
   constexpr float kInf = std::numeric_limits<float>::infinity(), kNaN = std::numeric_limits<float>::quiet_NaN();
   for (const int64_t count : {5, 300}) {
@@ -74,7 +90,7 @@ TEST(GpuSoftmaxRows, CrossEntropyOfWhatIsNotFinite) {
       const Buffer<float> row(logits);
       const Buffer<int64_t> targets(std::vector<int64_t>{target});
       const Buffer<double> loss(1);
-      softmax_cross_entropy_rows({at::kFloat, 1, count, row.data(), targets.data(), kIgnored, loss.data(), 1}, GpuStream{});
+      softmax_cross_entropy_rows({at::kFloat, 1, count, count, row.data(), targets.data(), kIgnored, loss.data(), 1}, GpuStream{});
       const double processor = target < count && target >= 0 ? softmax_cross_entropy_row(logits.data(), count, target, 1) : kNaN;
       const double got = loss.values()[0];
       EXPECT_TRUE(std::isnan(got) ? std::isnan(processor) : got == processor || std::abs(got - processor) < 1e-5) << got << " and " << processor;
@@ -96,7 +112,7 @@ TEST(GpuSoftmaxRows, ATargetOutsideOfTheVocabularyGivesAGradientThatIsNotANumber
   const Buffer<float> row(random_values<float>(70, 1));
   const Buffer<int64_t> target(std::vector<int64_t>{70});
   const Buffer<double> loss(1);
-  softmax_cross_entropy_rows({at::kFloat, 1, 70, row.data(), target.data(), kIgnored, loss.data(), 1}, GpuStream{});
+  softmax_cross_entropy_rows({at::kFloat, 1, 70, 70, row.data(), target.data(), kIgnored, loss.data(), 1}, GpuStream{});
   for (const float value : row.values()) EXPECT_TRUE(std::isnan(value));
 }
 

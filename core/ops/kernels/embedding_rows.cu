@@ -1,4 +1,5 @@
 // The row kernels of embeddings: rows taken by token, and rows of gradients added by token or by position.
+#include "core/gpu/reduce.cuh"
 #include "core/gpu/vector.cuh"
 #include "core/ops/kernels/row_kernels.h"
 
@@ -18,10 +19,15 @@ __device__ void add_to(const float (&total)[kCount], Number* sum) {
   store(values, sum);
 }
 
-// A block goes over the columns of one token: that of order[blockIdx.x], where it is the token's first row.
+// A warp goes over some columns of one token: that of order[first], where it is the token's first row. Many rows may be one token's, which are added one after the other:
+// many are loaded at a time.
 template <typename Number, int kCount>
 __global__ void __launch_bounds__(kTokenThreads) add_tokens(TokenRows rows) {
-  for (int64_t first = blockIdx.x; first < rows.rows; first += gridDim.x) {
+  constexpr int64_t kColumns = int64_t{kWarp} * kCount;  // of a warp
+  const int64_t parts = (rows.columns + kColumns - 1) / kColumns;
+  using Warp = Team<false>;
+  for (int64_t task = Warp::first_row(); task < rows.rows * parts; task += Warp::rows_at_once()) {
+    const int64_t first = task / parts, c = task % parts * kColumns + int64_t{Warp::rank()} * kCount;
     const int64_t token = rows.token[rows.order[first]];
     if (token < 0 || token >= rows.vocabulary) continue;
     if (first > 0 && rows.token[rows.order[first - 1]] == token) continue;
@@ -39,16 +45,15 @@ __global__ void __launch_bounds__(kTokenThreads) add_tokens(TokenRows rows) {
         end = middle;
       }
     }
-    for (int64_t c = int64_t{threadIdx.x} * kCount; c < rows.columns; c += int64_t{blockDim.x} * kCount) {
-      float total[kCount] = {};
-#pragma unroll 4
-      for (int64_t k = first; k < end; ++k) {
-        float values[kCount];
-        load(static_cast<const Number*>(rows.gradient) + rows.order[k] * rows.columns + c, values);
-        for (int i = 0; i < kCount; ++i) total[i] += values[i];
-      }
-      add_to(total, static_cast<Number*>(rows.weight) + token * rows.columns + c);
+    if (c >= rows.columns) continue;
+    float total[kCount] = {};
+#pragma unroll 16
+    for (int64_t k = first; k < end; ++k) {
+      float values[kCount];
+      load(static_cast<const Number*>(rows.gradient) + rows.order[k] * rows.columns + c, values);
+      for (int i = 0; i < kCount; ++i) total[i] += values[i];
     }
+    add_to(total, static_cast<Number*>(rows.weight) + token * rows.columns + c);
   }
 }
 
@@ -93,7 +98,9 @@ void add_token_rows(const TokenRows& rows, GpuStream stream) {
     using Number = decltype(zero);
     constexpr int kColumns = 4 / sizeof(Number);  // few columns are wanted of a thread: there are blocks of many rows
     with_group<kColumns>(rows.columns % kColumns == 0 && aligned({rows.gradient, rows.weight}), [&](auto group) {
-      launch("add_token_rows", add_tokens<Number, decltype(group)::value>, blocks_for(rows.rows, 1), kTokenThreads, stream, rows);
+      constexpr int kCount = decltype(group)::value;
+      const int64_t warps = rows.rows * ((rows.columns + kWarp * kCount - 1) / (kWarp * kCount));
+      launch("add_token_rows", add_tokens<Number, kCount>, blocks_for(warps, kTokenThreads / kWarp), kTokenThreads, stream, rows);
     });
   });
 }

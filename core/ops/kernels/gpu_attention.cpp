@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/gpu/gpu.h"
 #include "core/gpu/shape.h"
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
@@ -29,6 +30,14 @@ int64_t padded_width(int64_t width) { return round_up(width, width <= 128 ? 32 :
 Tensor by_row(const Tensor& heads) { return heads.transpose(1, 2); }
 
 Tensor empty_rows(const Tensor& heads) { return at::empty({heads.size(0), heads.size(2), heads.size(1), heads.size(3)}, heads.options()); }
+
+// [B, T, H, D], of which `from` is contiguous: rows H D long where those of `to` are whole, as they are where it is a part of wider rows.
+void copy_rows(const Tensor& from, const Tensor& to) {
+  const int64_t rows = to.size(0) * to.size(1), width = to.size(2) * to.size(3), stride = to.stride(1);
+  const bool is_whole = to.stride(3) == 1 && to.stride(2) == to.size(3) && (to.size(0) == 1 || to.stride(0) == to.size(1) * stride) && stride >= width;
+  if (!is_whole || !from.is_contiguous()) return static_cast<void>(to.copy_(from));
+  gpu::copy_rows(from.const_data_ptr(), width * from.element_size(), to.data_ptr(), stride * to.element_size(), width * to.element_size(), rows);
+}
 
 // Into how many parts the forward kernel cuts the keys where its tasks are fewer than the GPU takes at a time: the least that keep it nearly as busy as any.
 int64_t key_splits(int64_t tasks, int64_t at_a_time, int64_t key_blocks) {
@@ -102,9 +111,9 @@ void gpu_attention_backward(const Tensor& gradient, const Heads& heads, const Te
   const auto no_draws = at::empty({2}, heads.query.options().dtype(at::kLong));
   const auto [dq, dk, dv] = at::_flash_attention_backward(by_row(gradient), by_row(heads.query), by_row(heads.key), by_row(heads.value), by_row(out), log_sum_exp,
                                                           Tensor(), Tensor(), rows, rows, /*dropout_p=*/0, /*is_causal=*/true, no_draws, no_draws);
-  by_row(to.query).copy_(dq);
-  by_row(to.key).copy_(dk);
-  by_row(to.value).copy_(dv);
+  copy_rows(dq, by_row(to.query));
+  copy_rows(dk, by_row(to.key));
+  copy_rows(dv, by_row(to.value));
 }
 
 }  // namespace zerorun::ops

@@ -39,45 +39,51 @@ __device__ void for_row(const Number* row, int64_t count, Body&& body) {
   if (tail + Team::rank() < count) body(std::integral_constant<int, 1>{}, tail + Team::rank());
 }
 
-// A block has a row, and reads it a second time, from the cache, to write it.
+// A block has a row, and reads it a second time, from the cache, to write it. Two blocks are on a multiprocessor at a time, of which one reads while the other writes.
+constexpr int kRowThreads = 512;
+
 template <typename Number>
-__global__ void __launch_bounds__(kMostThreads) cross_entropy(CrossEntropyRows rows) {
-  __shared__ float maxima[kMostThreads / kWarp];
-  __shared__ double sums[kMostThreads / kWarp];
+__global__ void __launch_bounds__(kRowThreads, 2) cross_entropy(CrossEntropyRows rows) {
+  __shared__ float maxima[kRowThreads / kWarp];
+  __shared__ double sums[kRowThreads / kWarp];
   using Block = Team<true>;
   const int64_t count = rows.vocabulary;
   const float not_a_number = widen_bf16(0x7fc0);
   for (int64_t r = Block::first_row(); r < rows.rows; r += Block::rows_at_once()) {
-    Number* logits = static_cast<Number*>(rows.logits) + r * count;
+    Number* logits = static_cast<Number*>(rows.logits) + r * rows.stride;
     const int64_t target = rows.target[r];
-    const bool ignored = target == rows.ignored, known = target >= 0 && target < count;
-    float at_target = 0, maximum = 0, scale = 0;
-    double sum = 0;
-    if (!ignored && known) {
-      OnlineSum online;
+    const bool ignored = target == rows.ignored;
+    if (ignored || target < 0 || target >= count) {
+      const float all = ignored ? 0.0f : not_a_number;
+      if (threadIdx.x == 0) rows.loss[r] = all;
+      if (rows.gradient_scale == 0) continue;
       for_row<Block>(logits, count, [&](auto group, int64_t i) {
         float values[decltype(group)::value];
-        load(logits + i, values);
-        online.add(values);
+        for (float& value : values) value = all;
+        store(values, logits + i);
       });
-      at_target = widen(logits[target]);
-      maximum = Block::over<Maximum>(online.maximum, maxima);
-      sum = Block::over<Add>(static_cast<double>(online.sum) * expf(online.maximum - maximum), sums);
-      scale = static_cast<float>(rows.gradient_scale / sum);
+      continue;
     }
-    if (threadIdx.x == 0) rows.loss[r] = ignored ? 0.0 : known ? log(sum) - (at_target - maximum) : not_a_number;
-    if (rows.gradient_scale == 0) continue;
+    OnlineSum online;
     for_row<Block>(logits, count, [&](auto group, int64_t i) {
-      constexpr int kCount = decltype(group)::value;
-      float values[kCount];
+      float values[decltype(group)::value];
       load(logits + i, values);
-      for (int k = 0; k < kCount; ++k) {
-        const float gradient = expf(values[k] - maximum) * scale;
-        const float wanted = i + k == target ? gradient - rows.gradient_scale : gradient;
-        values[k] = ignored ? 0.0f : known ? wanted : not_a_number;
-      }
+      online.add(values);
+    });
+    const float at_target = widen(logits[target]);
+    const float maximum = Block::over<Maximum>(online.maximum, maxima);
+    const double sum = Block::over<Add>(static_cast<double>(online.sum) * expf(online.maximum - maximum), sums);
+    if (threadIdx.x == 0) rows.loss[r] = log(sum) - (at_target - maximum);
+    if (rows.gradient_scale == 0) continue;
+    const auto scale = static_cast<float>(rows.gradient_scale / sum);
+    for_row<Block>(logits, count, [&](auto group, int64_t i) {
+      float values[decltype(group)::value];
+      load(logits + i, values);
+      for (float& value : values) value = expf(value - maximum) * scale;
       store(values, logits + i);
     });
+    __syncthreads();  // the target's has been written, and is written again
+    if (threadIdx.x == 0) narrow(expf(at_target - maximum) * scale - rows.gradient_scale, logits[target]);
   }
 }
 
@@ -144,7 +150,7 @@ __global__ void __launch_bounds__(kThreads) causal_gradient(CausalGradientRows r
 void softmax_cross_entropy_rows(const CrossEntropyRows& rows, GpuStream stream) {
   if (rows.rows == 0) return;
   with_number(rows.dtype, [&](auto zero) {
-    const int threads = rows.vocabulary >= 16384 ? kMostThreads : kThreads;
+    const int threads = rows.vocabulary >= 8192 ? kRowThreads : kThreads;
     launch("softmax_cross_entropy_rows", cross_entropy<decltype(zero)>, blocks_for(rows.rows, 1), threads, stream, rows);
   });
 }

@@ -15,7 +15,7 @@ double softmax_cross_entropy_row(float* logits, int64_t count, int64_t target, f
 // target outside of the vocabulary.
 struct CrossEntropyRows {
   c10::ScalarType dtype;
-  int64_t rows, vocabulary;
+  int64_t rows, vocabulary, stride;  // of logits, from row to row
   void* logits;
   const int64_t* target;
   int64_t ignored;

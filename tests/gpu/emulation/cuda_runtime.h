@@ -12,7 +12,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __shared__ static  // blocks run one after the other
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct uint3 {
   unsigned int x = 0, y = 0, z = 0;

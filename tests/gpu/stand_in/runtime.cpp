@@ -216,6 +216,16 @@ cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpy
   timeline_of(nullptr).wait();
   return error;
 }
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_stride, const void* from, std::size_t from_stride, std::size_t width, std::size_t rows, cudaMemcpyKind, cudaStream_t stream) {
+  const std::size_t last = rows - 1;
+  if (width > to_stride || width > from_stride || stand_in::place_of(from, last * from_stride + width) != Place::device || stand_in::place_of(to, last * to_stride + width) != Place::device) {
+    return said(cudaErrorInvalidValue);
+  }
+  timeline_of(stream).submit([=] {
+    for (std::size_t r = 0; r < rows; ++r) std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride, width);
+  });
+  return cudaSuccess;
+}
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   if (stand_in::place_of(to, bytes) != Place::device) return said(cudaErrorInvalidValue);
   timeline_of(stream).submit([=] { std::memset(to, value, bytes); });
