@@ -75,15 +75,20 @@ class GpuRates {
 
 Rates measure_gpu(const gpu::Info& gpu, const Rates& host) {
   stay_near(gpu.pci_bus);  // as ranks do
-  const auto started = gpu::start({.index = gpu.index});
+  return measure_started_gpu(gpu, gpu::start({.index = gpu.index}), host);
+}
+
+Rates measure_started_gpu(const gpu::Info& gpu, const gpu::Started& started, const Rates& host) {
   const GpuRates measured(gpu);
   Rates rates = host;
   rates.gpu = Rates::Gpu{gpu.name, gpu.total_bytes, gpu.multiprocessors, started.context, started.workspace};
   rates.links.reset();  // of the host's memory, which GPUs do not read of each other
   measured.measure_copies(rates);
   rates.multiply = {{"fp32", measured.rate_of_products(at::kFloat)}, {"bf16", measured.rate_of_products(at::kBFloat16)}, {"fp16", measured.rate_of_products(at::kHalf)}};
+  const bool tf32 = at::globalContext().allowTF32CuBLAS();
   at::globalContext().setAllowTF32CuBLAS(true);
   rates.multiply["tf32"] = measured.rate_of_products(at::kFloat);
+  at::globalContext().setAllowTF32CuBLAS(tf32);
   rates.host_adamw = host.adamw;
   rates.adamw = measured.rate_of_adamw();
   return rates;

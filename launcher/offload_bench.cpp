@@ -10,6 +10,8 @@
 #include "core/threads.h"
 #include "launcher/agreement.h"
 #include "launcher/build.h"
+#include "launcher/device.h"
+#include "launcher/gpu_rates.h"
 #include "launcher/latency.h"
 #include "launcher/machine.h"
 #include "launcher/prediction.h"
@@ -58,11 +60,13 @@ std::optional<std::string> disk_of(const Settings& settings) {
   return std::nullopt;
 }
 
-Rates rates_of_this_machine(const std::optional<std::string>& disk) {
+Rates rates_of_this_machine(const std::optional<std::string>& disk, const RankDevice& device) {
   const auto known = read_rates(rates_path());
-  const bool fits = known && !known->of_gpu() && known->host == host_name() && known->threads == compute_threads() &&
+  const bool fits = known && (device.gpu ? known->gpu && known->gpu->name == device.gpu->name : !known->of_gpu()) && known->host == host_name() && known->threads == compute_threads() &&
                     (!disk || (known->disk && std::filesystem::absolute(*disk).lexically_normal() == *known->disk));
-  return fits ? *known : measure_rates({.path = disk, .bytes = kBytesOfRates, .device = Settings::Device::cpu});
+  if (fits) return *known;
+  const auto host = measure_rates({.path = disk, .bytes = kBytesOfRates, .device = Settings::Device::cpu});
+  return device.gpu ? measure_started_gpu(*device.gpu, {device.gpu_baseline.context, device.gpu_baseline.workspace}, host) : host;
 }
 
 // A row's run, on every rank.
@@ -70,13 +74,16 @@ struct Trial {
   const Settings& settings;
   const Model& model;
   const BatchSource& data;
-  Communicator& communicator;
+  const RankDevice& device;
+  const RunShape& shape;
   bool trains;
   int64_t steps;
 
+  Communicator& communicator() const { return *device.communicator; }
   EngineOptions engine_options_of_ranks() const {
-    auto options = engine_options(settings, communicator.size());
+    auto options = engine_options(settings, shape.ranks);
     options.inference = !trains;
+    options.device = device.device;
     return options;
   }
   std::unique_ptr<Optimizer> optimizer() const { return trains ? make_optimizer(settings.optimizer) : make_sgd({}); }
@@ -85,9 +92,11 @@ struct Trial {
 Prediction predict(const Trial& trial) {
   const auto& training = trial.settings.training;
   DryRunOptions options;
-  options.ranks = trial.communicator.size();
-  options.threads = compute_threads();
-  options.readers = trial.communicator.readers();
+  options.ranks = trial.shape.ranks;
+  options.threads = trial.shape.threads;
+  options.readers = trial.shape.readers;
+  options.device = trial.shape.device;
+  options.gpu = trial.shape.gpu;
   options.engine = trial.engine_options_of_ranks();
   options.workload = {.micro_batch_size = training.micro_batch_size, .seq_len = training.seq_len, .steps = trial.trains ? training.steps : 0,
                       .evaluations = trial.trains ? 0 : 1, .batches_per_evaluation = 1};
@@ -96,7 +105,7 @@ Prediction predict(const Trial& trial) {
 
 struct Measured {
   MemoryUsage usage;
-  int64_t process_peak;
+  int64_t process_peak, gpu_in_use;
   double seconds;
   ByResource busy;
 };
@@ -126,16 +135,17 @@ Measured measure(const Trial& trial) {
   const auto optimizer = trial.optimizer();
   auto options = trial.engine_options_of_ranks();
   Trace trace;
-  options.trace = &trace;
-  MemoryLedger ledger;
-  Engine engine(trial.model, trial.communicator, *optimizer, ledger, options);
+  const bool traces = !trial.device.gpu;  // what a host sees of a GPU is the launching
+  if (traces) options.trace = &trace;
+  MemoryLedger ledger(trial.device.side());
+  Engine engine(trial.model, trial.communicator(), *optimizer, ledger, options);
   engine.reserve(training.micro_batch_size, training.seq_len);
   std::vector<double> seconds;
   for (int64_t step = 0; step <= trial.steps; ++step) {
     if (step == 1) trace.start();
     const auto start = Clock::now();
     const MemoryScope scope(ledger, Category::activations);
-    const auto batches = micro_batches(trial.data, step, trial.trains ? options.micro_batches : 1, training.micro_batch_size, trial.communicator.rank(), trial.communicator.size());
+    const auto batches = micro_batches(trial.data, step, trial.trains ? options.micro_batches : 1, training.micro_batch_size, trial.communicator().rank(), trial.communicator().size());
     if (trial.trains) {
       engine.train_step(batches, trial.settings.optimizer.lr);
     } else {
@@ -147,26 +157,38 @@ Measured measure(const Trial& trial) {
   engine.flush();
   auto busy = busy_of(trace);
   for (const auto resource : kResources) busy[resource] /= static_cast<double>(trial.steps);
-  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), percentile(seconds, 0.5), busy};
+  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), traces ? 0 : gpu::bytes_in_use(), percentile(seconds, 0.5), busy};
+}
+
+std::string why_not(const Trial& trial, const RankMemory& memory, int local_ranks) {
+  if (trial.device.gpu) {
+    const int64_t needed = memory.gpu->reserved.predicted, free = gpu::memory().free / memory.gpu->baseline.ranks;
+    if (needed > free) return fmt::format("needs {} of the GPU, of which {} are free", readable_bytes(needed), readable_bytes(free));
+  }
+  return lack_of_memory(memory, local_ranks);
 }
 
 OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, int local_ranks) {
   OffloadRow row{.trains = trial.trains, .mode = mode, .memory = {}, .amounts = {}, .busy = {}, .predicted = {}, .not_run = ""};
   const auto prediction = predict(trial);
-  row.memory = predicted_memory(prediction, trial.model, {Baseline{process_anonymous_bytes(), {}}}).front();
+  row.memory = predicted_memory(prediction, trial.model, {trial.device.baseline()}).front();
   row.amounts = sum_of(amounts_of(prediction.step, {}));
   row.amounts[Resource::memory] = 0;  // in the time of the products
-  row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks()));
-  row.not_run = lack_of_memory(row.memory, local_ranks);
-  const auto lacking = gather(trial.communicator, row.not_run.empty() ? 0 : 1);
+  row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks(), trial.shape));
+  row.not_run = why_not(trial, row.memory, local_ranks);
+  const auto lacking = gather(trial.communicator(), row.not_run.empty() ? 0 : 1);
   if (std::ranges::find(lacking, 1) != lacking.end()) {
     if (row.not_run.empty()) row.not_run = "another host has too little memory";
     return row;
   }
-  const auto all = gather(trial.communicator, measure(trial));
+  const auto all = gather(trial.communicator(), measure(trial));
   const auto worst = std::ranges::max_element(all, {}, [](const Measured& rank) { return rank.usage.total_peak; });
   row.memory.rank = static_cast<int>(worst - all.begin());
   fill_measured(row.memory, worst->usage, unscoped_usage(), worst->process_peak);
+  if (row.memory.gpu) {
+    row.memory.gpu->reserved.measured = worst->usage.gpu_reserved;
+    row.memory.gpu->used.measured = worst->gpu_in_use;
+  }
   row.seconds = worst->seconds;
   row.busy = worst->busy;
   return row;
@@ -184,18 +206,19 @@ void run_offload_bench(const OffloadBenchOptions& options, Settings settings, Mp
   check_backend(settings);
   const auto ranks = connect_ranks(session, settings);
   agree(*ranks, settings);
-  const int threads = threads_of(settings, session.local_size());
-  set_compute_threads(threads);
+  const auto device = start_device(settings, session, ranks);
+  set_compute_threads(device.threads);
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
-  OffloadBench bench{.settings = settings, .parameters = model.parameter_count(), .ranks = session.size(), .threads = threads, .steps = options.steps,
-                     .computation = computation_of(settings, engine_options(settings, session.size())), .rates = {}, .rows = {}};
-  if (session.rank() == 0) bench.rates = rates_of_this_machine(disk_of(settings));
+  const RunShape shape{session.size(), device.threads, (session.size() + session.local_size() - 1) / session.local_size(), device.communicator->readers(), device.side(), device.shape};
+  OffloadBench bench{.settings = settings, .parameters = model.parameter_count(), .ranks = session.size(), .threads = device.threads, .device = device.name(), .steps = options.steps,
+                     .computation = computation_of(settings, engine_options(settings, session.size()), shape), .rates = {}, .rows = {}};
+  if (session.rank() == 0) bench.rates = rates_of_this_machine(disk_of(settings), device);
   gather(*ranks, 0);  // the others wait: what they did would be in the rates
   for (const bool trains : {true, false}) {
     for (const auto mode : {Moves::none, Moves::blocked, Moves::overlapped}) {
       const auto settings_of_row = settings_of(settings, mode);
-      bench.rows.push_back(run_row({settings_of_row, model, data, *ranks, trains, options.steps}, mode, bench, session.local_size()));
+      bench.rows.push_back(run_row({settings_of_row, model, data, device, shape, trains, options.steps}, mode, bench, session.local_size()));
     }
   }
   if (session.rank() == 0) out << (options.json ? offload_bench_json(bench) : offload_bench_table(bench));

@@ -30,7 +30,7 @@ struct OffloadRow {
   Mode mode = Mode::none;
   RankMemory memory;                  // of the rank that took most
   ByResource amounts;                 // of a step
-  ByResource busy;                    // seconds of a step during which a resource works
+  ByResource busy;                    // seconds of a step during which a resource works; on a GPU none, of which the host sees the launching
   double seconds = 0;                 // of a step, median
   std::optional<StepTime> predicted;  // from the rates
   std::string not_run;                // why
@@ -42,14 +42,18 @@ struct OffloadBench {
   const Settings& settings;
   int64_t parameters = 0;
   int ranks = 1, threads = 1;
+  std::string device = "cpu";
   int64_t steps = 0;
   Computation computation;
   Rates rates;
   std::vector<OffloadRow> rows;
 };
 
-// What kept the step longest: the resource that worked longest.
-inline Resource bounded_by(const OffloadRow& row) { return largest_of(row.busy); }
+// What kept the step longest: the resource that worked longest, or where that is not known what would by the rates.
+inline Resource bounded_by(const OffloadRow& row) {
+  const auto longest = largest_of(row.busy);
+  return row.busy[longest] > 0 || !row.predicted ? longest : row.predicted->bounded_by();
+}
 
 std::string offload_bench_table(const OffloadBench& bench);
 std::string offload_bench_json(const OffloadBench& bench);  // ended

@@ -64,7 +64,7 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
     const double busy = row.busy[resource], amount = row.amounts[resource];
     const auto rate = rate_of(resource, 0, bench.rates, bench.computation);
     resources[key_of(resource)] = {{"amount", static_cast<int64_t>(amount)},
-                                   {"seconds", ran ? Json(busy) : Json(nullptr)},
+                                   {"seconds", ran && bench.device == "cpu" ? Json(busy) : Json(nullptr)},
                                    {"achieved", ran && busy > 0 ? Json(amount / busy) : Json(nullptr)},
                                    {"predicted", rate ? Json(*rate) : Json(nullptr)}};
   }
@@ -83,8 +83,9 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
 
 std::string offload_bench_table(const OffloadBench& bench) {
   const auto& [zero, training] = std::tie(bench.settings.zero_optimization, bench.settings.training);
-  std::string text = fmt::format("{} parameters in {}, {} rank{} of {} thread{}, {} x {} tokens a step\nparameters sleep {}, the optimizer {}, what blocks read {}\n\n",
-                                 bench.parameters, bench.computation.dtype, bench.ranks, bench.ranks == 1 ? "" : "s", bench.threads, bench.threads == 1 ? "" : "s",
+  std::string text = fmt::format("{} parameters in {}, {} rank{} {}, {} x {} tokens a step\nparameters sleep {}, the optimizer {}, what blocks read {}\n\n",
+                                 bench.parameters, bench.computation.dtype, bench.ranks, bench.ranks == 1 ? "" : "s",
+                                 bench.device == "cpu" ? fmt::format("of {} thread{}", bench.threads, bench.threads == 1 ? "" : "s") : "on " + bench.device,
                                  training.global_batch_size, training.seq_len, place_of(zero.offload_param.device), place_of(zero.offload_optimizer.device),
                                  place_of(bench.settings.activation_checkpoint.offload));
   text += fmt::format("{:<21} {:>11} {:>11} {:>11} {:>11} {:>9} {:>9}  {}\n{:<21} {:>11} {:>11}\n", "", "device:", "device:", "host", "disk", "s/step", "at least", "bounded by",
@@ -93,15 +94,16 @@ std::string offload_bench_table(const OffloadBench& bench) {
   for (const auto& row : bench.rows) {
     if (row.mode != OffloadRow::Mode::blocked && row.not_run.empty()) text += resources_of(row, bench);
   }
-  return text + "\ndevice: peak of all that the rank holds there; at least: by what this machine does in a second (zerorun bench rates); busy: while one or more of its\n"
-                "moves, reads, writes or computations ran\n";
+  text += "\ndevice: peak of all that the rank holds there; at least: by what this machine does in a second (zerorun bench rates); ";
+  return text + (bench.device == "cpu" ? "busy: while one or more of its\nmoves, reads, writes or computations ran\n"
+                                       : "bounded by: by those\nrates, as what a GPU does in a step is not seen from outside\n");
 }
 
 std::string offload_bench_json(const OffloadBench& bench) {
   Json rows = Json::array();
   for (const auto& row : bench.rows) rows.push_back(json_of(row, bench));
   const auto& training = bench.settings.training;
-  const Json json = {{"parameters", bench.parameters}, {"dtype", bench.computation.dtype}, {"ranks", bench.ranks}, {"threads", bench.threads}, {"steps", bench.steps},
+  const Json json = {{"parameters", bench.parameters}, {"dtype", bench.computation.dtype}, {"ranks", bench.ranks}, {"threads", bench.threads}, {"device", bench.device}, {"steps", bench.steps},
                      {"tokens_per_step", training.global_batch_size * training.seq_len}, {"rates", Json::parse(rates_json(bench.rates))}, {"rows", rows}};
   return json.dump(2) + "\n";
 }

@@ -1,5 +1,6 @@
 """zerorun on GPUs that stand in: what ranks with GPUs of their own, and ranks that share one, train, take and say. Usage: stand_in_test.py ZERORUN_ON_STAND_IN MPIRUN"""
 import hashlib
+import json
 import os
 import pathlib
 import signal
@@ -70,6 +71,55 @@ class StandIn(program.Program):
         strict, _, _ = self.train("strict", *GPU)
         fast, _, _ = self.train("fast", *GPU, "--set", "run.determinism=fast")
         self.expect_near(fast, strict, 1e-4)
+
+    def rates_of_the_gpu(self):
+        """As `bench rates` would leave them, with the figures of the processor: what stands in has none."""
+        status, out, err = self.run_program("bench", "rates", "--device", "cpu", "--mib", "64", "--json", ranks=0)
+        self.assertEqual(status, 0, out + err)
+        rates = json.loads(out)
+        rates["gpu"] = {"name": "a stand-in for a GPU", "memory_bytes": 1 << 30, "multiprocessors": 132, "context_bytes": 1, "workspace_bytes": 1}
+        rates["parameters_per_second"]["host_adamw"] = rates["parameters_per_second"]["adamw"]
+        rates["flops_per_second"]["tf32"] = rates["flops_per_second"]["fp32"]
+        (self.folder / "rates.json").write_text(json.dumps(rates))
+
+    def test_bench_offload_takes_the_memory_of_the_gpu_that_it_said(self):
+        self.rates_of_the_gpu()
+        for ranks in (1, 2):
+            status, out, err = self.run_program("bench", "offload", "train.yaml", "--json", "--steps", "1", *GPU, "--set", "run.threads=2", ranks=ranks)
+            self.assertEqual((status, err), (0, ""), out)
+            bench = json.loads(out)
+            self.assertEqual(bench["device"], "a stand-in for a GPU")
+            totals = {}
+            for row in bench["rows"]:
+                self.assertEqual(row["memory"]["total"]["measured"], row["memory"]["total"]["predicted"], row["what"] + row["mode"])
+                self.assertEqual(row["memory"]["gpu"]["reserved"]["measured"], row["memory"]["gpu"]["reserved"]["predicted"], row["what"] + row["mode"])
+                self.assertGreater(row["seconds_per_step"], 0)
+                totals[row["what"], row["mode"]] = row["memory"]["total"]["measured"]
+            self.assertLess(totals["training", "blocked"], totals["training", "none"])
+
+    def test_what_was_trained_is_evaluated_and_goes_on_as_on_processors(self):
+        self.train("made", *GPU)
+        told = {}
+        for device in ("cuda", "cpu"):
+            options = ("--set", f"run.device={device}", "--set", "model.hf_path=runs/made/hf")
+            status, out, err = self.run_program("evaluate", "train.yaml", "--json", *options)
+            self.assertEqual((status, err), (0, ""), out)
+            told[device] = json.loads(out)["loss"]
+        self.assertLess(abs(told["cuda"] - told["cpu"]), 1e-5 * told["cpu"])
+        texts = []
+        for gpus in (2, 0):
+            self.gpus(gpus)
+            for more in ((), ("--offload", "cpu")):
+                status, out, err = self.run_program("generate", "--hf", "runs/made/hf", "--tokens", "73,116,32", "--max-tokens", "8", "--json", *more)
+                self.assertEqual(status, 0, out + err)
+                texts.append(json.loads(out)["tokens"])
+        self.assertEqual(texts, texts[:1] * 4)
+
+    def test_bench_inference_takes_the_memory_of_the_gpu_that_it_said(self):
+        status, out, err = self.run_program("bench", "inference", "train.yaml", "--prompt-tokens", "4", "--new-tokens", "5", "--json", *GPU, ranks=1)
+        self.assertEqual((status, err), (0, ""), out)
+        bench = json.loads(out)
+        self.assertEqual(bench["memory"][0]["total"]["measured"], bench["memory"][0]["total"]["predicted"])
 
     def test_ranks_that_share_a_gpu_by_mistake_are_refused(self):
         self.gpus(1)
