@@ -72,6 +72,7 @@ Started start_on(int index, const StartOptions& options) {
   at::globalContext().setDeterministicFillUninitializedMemory(false);  // nothing here reads what it has not written
   at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
   at::globalContext().setAllowFP16ReductionCuBLAS(/*allow_reduced_precision=*/false);
+  static_cast<void>(c10::cuda::getStreamFromPool());  // LibTorch makes all of its streams at once
   warm_up(at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(index)));
   started.workspace = bytes_in_use() - started.context;
   return started;
