@@ -89,6 +89,7 @@ float scalar(const Handle& handle, const void* value) {
 }
 
 cublasStatus_t submit(cublasHandle_t handle, const Product& product) {
+  stand_in::count(stand_in::Asked::product);
   stand_in::timeline_of(of(handle).stream).submit([product] { multiply(product); });
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -209,6 +210,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t made, const
   const Product product{turn_a, description.b != CUBLAS_OP_N, static_cast<int64_t>(of_d.rows), static_cast<int64_t>(of_d.columns), static_cast<int64_t>(turn_a ? of_a.rows : of_a.columns),
                         of_d.batch, *static_cast<const float*>(alpha), *static_cast<const float*>(beta), matrix(a, a_made), matrix(b, b_made), matrix(c, c_made), matrix(d, d_made),
                         description.epilogue == CUBLASLT_EPILOGUE_BIAS ? description.bias : nullptr};
+  stand_in::count(stand_in::Asked::product);
   stand_in::timeline_of(stream).submit([product] { multiply(product); });
   return CUBLAS_STATUS_SUCCESS;
 }

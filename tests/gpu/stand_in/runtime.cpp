@@ -132,7 +132,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int ind
 cudaError_t cudaDeviceCanAccessPeer(int* can, int, int) { return *can = 0, cudaSuccess; }
 cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) { return *least = 0, *greatest = -5, cudaSuccess; }
 cudaError_t cudaDeviceGetPCIBusId(char* id, int length, int index) { return std::snprintf(id, static_cast<std::size_t>(length), "0000:%02x:00.0", index + 1), cudaSuccess; }
-cudaError_t cudaDeviceSynchronize() { return stand_in::for_each_timeline([](auto& timeline) { timeline.wait(); }), cudaSuccess; }
+cudaError_t cudaDeviceSynchronize() { return stand_in::count(stand_in::Asked::host_wait), stand_in::for_each_timeline([](auto& timeline) { timeline.wait(); }), cudaSuccess; }
 
 cudaError_t cudaGetLastError() { return std::exchange(last, cudaSuccess); }
 cudaError_t cudaPeekAtLastError() { return last; }
@@ -202,13 +202,17 @@ cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes, const vo
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind, cudaStream_t stream) {
   const auto source = stand_in::place_of(from, bytes), target = stand_in::place_of(to, bytes);
   if (!source || !target) return said(cudaErrorInvalidValue);
+  stand_in::count(stand_in::Asked::copy);
   auto& timeline = timeline_of(stream);
   if (source == Place::pageable) {
     timeline.submit([to, kept = std::vector<char>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes)] { std::memcpy(to, kept.data(), kept.size()); });
   } else {
     timeline.submit([=] { std::memmove(to, from, bytes); });
   }
-  if (target == Place::pageable) timeline.wait();
+  if (target == Place::pageable) {
+    stand_in::count(stand_in::Asked::host_wait);
+    timeline.wait();
+  }
   return cudaSuccess;
 }
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
@@ -221,6 +225,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_stride, const void* from,
   if (width > to_stride || width > from_stride || stand_in::place_of(from, last * from_stride + width) != Place::device || stand_in::place_of(to, last * to_stride + width) != Place::device) {
     return said(cudaErrorInvalidValue);
   }
+  stand_in::count(stand_in::Asked::copy);
   timeline_of(stream).submit([=] {
     for (std::size_t r = 0; r < rows; ++r) std::memcpy(static_cast<char*>(to) + r * to_stride, static_cast<const char*>(from) + r * from_stride, width);
   });
@@ -228,6 +233,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_stride, const void* from,
 }
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
   if (stand_in::place_of(to, bytes) != Place::device) return said(cudaErrorInvalidValue);
+  stand_in::count(stand_in::Asked::fill);
   timeline_of(stream).submit([=] { std::memset(to, value, bytes); });
   return cudaSuccess;
 }
@@ -238,9 +244,9 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t* stream, unsigned int, int
   return cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) { return timeline_of(stream).wait(), cudaSuccess; }
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return timeline_of(stream).wait(), cudaSuccess; }
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) { return stand_in::count(stand_in::Asked::host_wait), timeline_of(stream).wait(), cudaSuccess; }
 cudaError_t cudaStreamQuery(cudaStream_t stream) { return said(timeline_of(stream).idle() ? cudaSuccess : cudaErrorNotReady); }
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int) { return mark_of(event).hold(timeline_of(stream)), cudaSuccess; }
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int) { return stand_in::count(stand_in::Asked::wait), mark_of(event).hold(timeline_of(stream)), cudaSuccess; }
 cudaError_t cudaStreamIsCapturing(cudaStream_t, cudaStreamCaptureStatus* status) { return *status = cudaStreamCaptureStatusNone, cudaSuccess; }
 cudaError_t cudaStreamGetCaptureInfo(cudaStream_t, cudaStreamCaptureStatus* status, unsigned long long*, cudaGraph_t*, const cudaGraphNode_t**, const cudaGraphEdgeData**, std::size_t*) {
   return *status = cudaStreamCaptureStatusNone, cudaSuccess;
@@ -256,7 +262,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) { return said(mark_of(event).has_h
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t from, cudaEvent_t to) {
   return *milliseconds = static_cast<float>(mark_of(to).milliseconds_since(mark_of(from))), cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t event) { return mark_of(event).wait(), cudaSuccess; }
+cudaError_t cudaEventSynchronize(cudaEvent_t event) { return stand_in::count(stand_in::Asked::host_wait), mark_of(event).wait(), cudaSuccess; }
 
 // The driver's functions are symbols of this library too.
 cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** found, unsigned int, unsigned long long, cudaDriverEntryPointQueryResult* result) {

@@ -72,6 +72,21 @@ class StandIn(program.Program):
         fast, _, _ = self.train("fast", *GPU, "--set", "run.determinism=fast")
         self.expect_near(fast, strict, 1e-4)
 
+    def asked_in(self, stage, steps):
+        """What a rank asked of its GPU in a training of so many steps."""
+        self.gpus(2, STAND_IN_COUNTS=str(self.folder / "counts"))
+        status, out, err = self.run_program("train.yaml", *GPU, "--set", f"run.name={stage}-{steps}", "--set", f"zero_optimization.stage={stage}", "--set", f"training.steps={steps}",
+                                            "--set", "run.determinism=fast", "--set", "training.eval_interval=100", "--set", "metrics.export_hf=false")
+        program.ENVIRONMENT.pop("STAND_IN_COUNTS")
+        self.assertEqual(status, 0, out + err)
+        return json.loads((self.folder / "counts").read_text())
+
+    def test_the_host_waits_once_a_step_for_whether_to_update(self):
+        for stage in (0, 3):
+            few, many = (self.asked_in(stage, steps) for steps in (3, 7))
+            self.assertEqual(many["host_waits"] - few["host_waits"], 4, f"stage {stage}: {few}, {many}")
+            self.assertGreater(many["kernels"] - few["kernels"], 4 * 40)
+
     def rates_of_the_gpu(self):
         """As `bench rates` would leave them, with the figures of the processor: what stands in has none."""
         status, out, err = self.run_program("bench", "rates", "--device", "cpu", "--mib", "64", "--json", ranks=0)

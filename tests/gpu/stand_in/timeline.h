@@ -14,6 +14,10 @@ namespace stand_in {
 
 using Work = std::function<void()>;
 
+// What the host asks of the GPU, counted for STAND_IN_COUNTS, a file that gets them at the end of the process.
+enum class Asked { kernel, product, copy, fill, event, wait, host_wait };
+void count(Asked what);
+
 // In order; what is submitted runs later, and the later the more the seed of the run says (STAND_IN_SEED; 0: as soon as may be).
 class Timeline {
  public:
