@@ -2,6 +2,7 @@
 
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAGuard.h>
+#include <cuda_runtime_api.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -73,13 +74,19 @@ void NcclGroup::connect(const ncclUniqueId& id) {
 
 void NcclGroup::call(std::string_view what, const Calls& body) {
   const std::lock_guard one_at_a_time(order_);
+  std::exception_ptr failure;
   auto result = ncclSuccess;
   {
     const std::lock_guard lock(calls_);
     throw_if_failed();
+    if (!comm_) return;  // buffers that outlive the communicator
     result = body(comm_);
-    if (result == ncclSuccess) result = state_of_comm();  // the registration of a window says that it is done when it has begun
+    if (result == ncclSuccess) {  // the registration of a window says that it is done when it has begun
+      result = state_of_comm();
+      if (result != ncclSuccess && result != ncclInProgress) failure = of_peers(what, result);
+    }
   }
+  if (failure) give_up(failure);
   settle(what, result, options_.timeout_seconds);
 }
 
@@ -137,7 +144,7 @@ void NcclGroup::look() {
   if (has_failed_) return;
   const auto fail_all = [this](const std::exception_ptr& failure) {
     if (!note_failure(failure)) return;
-    if (options_.on_failure) options_.on_failure(failure);
+    tell(failure);
     abort();
   };
   if (const auto late = outstanding_.late(Clock::now(), options_.timeout_seconds)) {
@@ -150,7 +157,7 @@ void NcclGroup::look() {
     state = state_of_comm();
   }
   if (state == ncclSuccess || state == ncclInProgress) return;
-  fail_all(std::make_exception_ptr(PeerFailed(ErrorKind::io, message_of(outstanding_.describe(), state))));  // no call of this rank's: a peer knows more
+  fail_all(of_peers(outstanding_.describe(), state));
 }
 
 bool NcclGroup::outlast(double seconds) {
@@ -191,7 +198,12 @@ void NcclGroup::end(bool unwinding) noexcept {
 }
 
 void NcclGroup::finalize() {
-  while (!windows_.empty()) deregister(windows_.begin()->first);
+  const auto next_window = [this]() -> void* {
+    const std::lock_guard lock(calls_);
+    return windows_.empty() ? nullptr : windows_.begin()->first;
+  };
+  while (auto* const window = next_window()) deregister(window);
+  const std::lock_guard one_at_a_time(order_);
   const double limit = options_.timeout_seconds > 0 ? std::min(options_.timeout_seconds, kEndSeconds) : kEndSeconds;
   auto result = ncclSuccess;
   {
@@ -230,6 +242,9 @@ std::string NcclGroup::message_of(std::string_view what, ncclResult_t result) co
   return nccl_failure_message(name_, what, ncclGetErrorString(result), detail ? detail : "");
 }
 
+// An error that no call of this rank's has brought: a peer knows more.
+std::exception_ptr NcclGroup::of_peers(std::string_view what, ncclResult_t state) const { return std::make_exception_ptr(PeerFailed(ErrorKind::io, message_of(what, state))); }
+
 std::exception_ptr NcclGroup::failure_of(std::string_view what, ncclResult_t result) const {
   const auto message = message_of(what, result);
   if (result == ncclRemoteError) return std::make_exception_ptr(PeerFailed(ErrorKind::io, message));
@@ -242,16 +257,28 @@ std::exception_ptr NcclGroup::failure_of(std::string_view what, ncclResult_t res
 void NcclGroup::abort() noexcept {
   const std::unique_lock lock(calls_, kAbortWait);
   if (lock && !comm_) return;
-  if (lock) {
-    const auto ended = std::make_shared<std::promise<void>>();
-    std::thread([comm = std::exchange(comm_, nullptr), device = device_, ended] {
-      c10::cuda::set_device(device);
-      static_cast<void>(ncclCommAbort(comm));
-      ended->set_value();
-    }).detach();
-    if (ended->get_future().wait_for(kAbortWait) == std::future_status::ready) return;
+  try {
+    if (lock && end_now(std::exchange(comm_, nullptr))) return;
+  } catch (const std::exception&) {
+    // No thread to be had: stuck as well.
   }
-  if (!is_stuck_.exchange(true) && options_.on_failure) options_.on_failure(failure_);
+  is_stuck_ = true;
+  tell(failure_);
+}
+
+// Whether NCCL ended it in time.
+bool NcclGroup::end_now(ncclComm_t comm) const {
+  const auto ended = std::make_shared<std::promise<void>>();
+  std::thread([comm, device = device_, ended] {
+    static_cast<void>(cudaSetDevice(device));
+    static_cast<void>(ncclCommAbort(comm));
+    ended->set_value();
+  }).detach();
+  return ended->get_future().wait_for(kAbortWait) == std::future_status::ready;
+}
+
+void NcclGroup::tell(const std::exception_ptr& failure) {
+  if (options_.on_failure && !is_told_.exchange(true)) options_.on_failure(failure);
 }
 
 }  // namespace zerorun

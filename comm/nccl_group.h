@@ -62,8 +62,11 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
   bool note_failure(std::exception_ptr failure);
   [[noreturn]] void give_up(std::exception_ptr failure);
   std::string message_of(std::string_view what, ncclResult_t result) const;
+  std::exception_ptr of_peers(std::string_view what, ncclResult_t state) const;
+  void tell(const std::exception_ptr& failure);  // on_failure, once
   std::exception_ptr failure_of(std::string_view what, ncclResult_t result) const;
   void abort() noexcept;
+  bool end_now(ncclComm_t comm) const;
 
   const NcclOptions options_;
   const RankName name_;
@@ -80,6 +83,7 @@ class NcclGroup : public std::enable_shared_from_this<NcclGroup> {
   std::exception_ptr failure_;
   std::atomic<bool> has_failed_ = false;
   std::atomic<bool> is_stuck_ = false;  // and could not be ended
+  std::atomic<bool> is_told_ = false;
 
   std::mutex ending_;
   std::condition_variable ends_;

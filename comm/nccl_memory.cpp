@@ -35,7 +35,7 @@ void NcclGroup::free(void* data) noexcept {
     const c10::cuda::CUDAGuard guard(device_);
     if (is_stuck_) return;
     deregister(data);
-    static_cast<void>(ncclMemFree(data));
+    if (!is_stuck_) static_cast<void>(ncclMemFree(data));
   } catch (const std::exception&) {
     // What failed is known to who calls a collective.
   }

@@ -3,9 +3,8 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <map>
 #include <set>
+#include <string_view>
 
 #include "comm/gather.h"
 #include "comm/nccl_communicator.h"
@@ -108,13 +107,14 @@ std::vector<std::string> check_devices(const Settings& settings, const std::vect
   return {fmt::format("GPUs of different kinds work together ({}): the slowest sets the pace, and each rank holds as much", fmt::join(names, ", "))};
 }
 
-int most_on_a_gpu(const std::vector<DeviceOfRank>& all) {
-  std::map<std::string, int> ranks;
-  int most = 1;
-  for (const auto& rank : all) {
-    if (rank.uuid[0] != '\0') most = std::max(most, ++ranks[rank.uuid]);
-  }
-  return most;
+int ranks_on_gpu(const std::vector<DeviceOfRank>& all, int rank) {
+  const std::string_view uuid = all[static_cast<size_t>(rank)].uuid;
+  return static_cast<int>(std::ranges::count_if(all, [&](const DeviceOfRank& other) { return uuid == other.uuid; }));
+}
+
+bool shares_gpus(const std::vector<DeviceOfRank>& all) {
+  std::set<std::string> seen;
+  return std::ranges::any_of(all, [&](const DeviceOfRank& rank) { return rank.uuid[0] != '\0' && !seen.insert(rank.uuid).second; });
 }
 
 RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks) {
@@ -129,20 +129,21 @@ RankDevice start_device(const Settings& settings, MpiSession& session, const std
   if (!chosen.gpu) return chosen;
   stay_near(chosen.gpu->pci_bus);
   if (!settings.run.threads) chosen.threads = std::min(chosen.threads, usable_cores());
-  const int sharing = most_on_a_gpu(all);
+  const bool shares = shares_gpus(all);
   const gpu::StartOptions options{.index = chosen.gpu->index, .deterministic = settings.run.determinism == Settings::Determinism::strict, .tf32 = settings.precision.tf32};
   gpu::Started started;
-  for (int turn = 0; turn < (sharing > 1 ? session.size() : 1); ++turn) {  // where they share a GPU one after the other: each sees what it takes
-    if (sharing == 1 || turn == session.rank()) started = gpu::start(options);
-    if (sharing > 1) gather(*ranks, 0);
+  for (int turn = 0; turn < (shares ? session.size() : 1); ++turn) {  // where some share a GPU one after the other: each sees what it takes
+    if (!shares || turn == session.rank()) started = gpu::start(options);
+    if (shares) gather(*ranks, 0);
   }
   chosen.shape.multiprocessors = chosen.gpu->multiprocessors;
   chosen.shape.deterministic = settings.run.determinism == Settings::Determinism::strict;
   chosen.device = at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(chosen.gpu->index));
-  chosen.communicator = connect_gpus(settings, session, ranks, sharing > 1, chosen);
+  chosen.communicator = connect_gpus(settings, session, ranks, shares, chosen);
   gather(*ranks, 0);  // all have taken what they do
-  const int64_t in_use = gpu::bytes_in_use(), of_others = sharing > 1 ? in_use - started.context - started.workspace : 0;
-  chosen.gpu_baseline = {started.context + of_others, started.workspace, in_use - started.context - of_others - started.workspace, sharing};
+  const int sharing = ranks_on_gpu(all, session.rank());
+  const int64_t later = gpu::bytes_in_use() - started.context - started.workspace;  // NCCL's, or what others took who share the GPU
+  chosen.gpu_baseline = {started.context + (sharing > 1 ? later : 0), started.workspace, sharing > 1 ? 0 : later, sharing};
   gather(*ranks, 0);  // and take no more before all have looked
   return chosen;
 }

@@ -52,7 +52,8 @@ struct DeviceOfRank {
 DeviceOfRank describe(const std::optional<gpu::Info>& gpu, const DevicesAtHand& at_hand, const std::string& host);
 // Throws Error(configuration) where some ranks have a GPU and others none, or, unless comm.allow_shared_gpu, where two share one. Notes where GPUs are of different kinds.
 std::vector<std::string> check_devices(const Settings& settings, const std::vector<DeviceOfRank>& all);
-int most_on_a_gpu(const std::vector<DeviceOfRank>& all);  // of all GPUs, how many ranks compute on one
+bool shares_gpus(const std::vector<DeviceOfRank>& all);
+int ranks_on_gpu(const std::vector<DeviceOfRank>& all, int rank);  // that compute on the GPU of `rank`
 
 // The device of this rank, started, and its communicator: on a CPU `ranks` itself; on GPUs NCCL, or through host memory where ranks share a GPU or comm.backend is mpi.
 // Collective. REQUIRES that the session outlives it, and that nothing has used a GPU before.

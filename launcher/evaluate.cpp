@@ -105,7 +105,7 @@ void evaluate(Settings settings, bool json, MpiSession& session, std::ostream& o
   Engine engine(model, *device.communicator, *none, ledger, options);
   const auto start = Clock::now();
   Evaluation result;
-  result.total = sum_over_split(engine, communicator, data, settings.training.micro_batch_size, /*batches=*/0, ledger);
+  result.total = device.last_words->keep([&] { return sum_over_split(engine, communicator, data, settings.training.micro_batch_size, /*batches=*/0, ledger); });
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   result.memory = {prediction.memory.total_peak, ledger.usage().total_peak};
   result.ranks = session.size();

@@ -3,6 +3,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "comm/mpi_session.h"
 
@@ -24,9 +25,15 @@ void say(const Failure& failure);
 // Why this rank unwinds, for who has to end it before that is done. Thread-safe.
 class LastWords {
  public:
-  void set(std::exception_ptr error) {
-    const std::lock_guard lock(mutex_);
-    error_ = std::move(error);
+  // Remembers what `body` throws.
+  template <typename Body>
+  auto keep(Body&& body) {
+    try {
+      return body();
+    } catch (...) {
+      set(std::current_exception());
+      throw;
+    }
   }
   std::exception_ptr or_else(std::exception_ptr other) const {
     const std::lock_guard lock(mutex_);
@@ -34,6 +41,11 @@ class LastWords {
   }
 
  private:
+  void set(std::exception_ptr error) {
+    const std::lock_guard lock(mutex_);
+    error_ = std::move(error);
+  }
+
   mutable std::mutex mutex_;
   std::exception_ptr error_;
 };

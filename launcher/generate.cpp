@@ -157,9 +157,11 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   const auto tokens = at::empty({1, std::ssize(prompt)}, at::kLong);
   std::ranges::copy(prompt, tokens.data_ptr<int64_t>());
   const GenerationOptions generation{.max_tokens = std::min(command.max_tokens, room), .sampling = command.sampling, .cached = command.cached};
-  const auto times = generate(model, engine, communicator, ledger, tokens, generation, [&](std::span<const int64_t> drawn) {
-    report.tokens.push_back(drawn[0]);
-    if (streams) printer.token(drawn[0]);
+  const auto times = device.last_words->keep([&] {
+    return generate(model, engine, communicator, ledger, tokens, generation, [&](std::span<const int64_t> drawn) {
+      report.tokens.push_back(drawn[0]);
+      if (streams) printer.token(drawn[0]);
+    });
   });
 
   // report

@@ -102,7 +102,7 @@ void run_inference_bench(const InferenceBenchOptions& options, Settings settings
   for (int64_t request = 0; request <= options.requests; ++request) {
     const MemoryScope scope(ledger, batch_category(ledger));
     const auto prompt = prompts.train(request, 0, options.batch).tokens;
-    const auto times = generate(model, engine, *ranks, ledger, prompt, {.max_tokens = options.new_tokens}, [](std::span<const int64_t>) {});
+    const auto times = device.last_words->keep([&] { return generate(model, engine, *ranks, ledger, prompt, {.max_tokens = options.new_tokens}, [](std::span<const int64_t>) {}); });
     bench.cache_bytes = times.cache_bytes;
     if (request > 0) bench.times.add(times.prefill_seconds, times.decode_seconds);
   }

@@ -146,18 +146,23 @@ Measured measure(const Trial& trial) {
     const auto start = Clock::now();
     const MemoryScope scope(ledger, Category::activations);
     const auto batches = micro_batches(trial.data, step, trial.trains ? options.micro_batches : 1, training.micro_batch_size, trial.communicator().rank(), trial.communicator().size());
-    if (trial.trains) {
-      engine.train_step(batches, trial.settings.optimizer.lr);
-    } else {
-      engine.evaluate(batches.front());
-    }
+    trial.device.last_words->keep([&] {
+      if (trial.trains) {
+        engine.train_step(batches, trial.settings.optimizer.lr);
+      } else {
+        engine.evaluate(batches.front());
+      }
+    });
     if (step > 0) seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
   }
   trace.stop();
   engine.flush();
   auto busy = busy_of(trace);
   for (const auto resource : kResources) busy[resource] /= static_cast<double>(trial.steps);
-  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), traces ? 0 : gpu::bytes_in_use(), percentile(seconds, 0.5), busy};
+  gather(trial.communicator(), 0);  // who shares the GPU has taken all
+  const int64_t in_use = traces ? 0 : gpu::bytes_in_use();
+  gather(trial.communicator(), 0);  // and has it still
+  return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), in_use, percentile(seconds, 0.5), busy};
 }
 
 std::string why_not(const Trial& trial, const RankMemory& memory, int local_ranks) {

@@ -177,20 +177,19 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const bool traces = settings.metrics.trace_steps > 0;
   if (traces) options.trace = &trace;
   const auto explained = [&](const auto& activity, const auto& body) {
-    try {
-      return body();
-    } catch (const std::exception& error) {
-      device.last_words->set(std::current_exception());
-      explain_lack(error, session.rank(), activity(), settings, own, peak_of(predict_with, model, own));
-      throw;
-    }
+    return device.last_words->keep([&] {
+      try {
+        return body();
+      } catch (const std::exception& error) {
+        explain_lack(error, session.rank(), activity(), settings, own, peak_of(predict_with, model, own));
+        throw;
+      }
+    });
   };
-  const auto owned = explained([] { return std::string_view("before the first step"); }, [&] {
-    auto made = std::make_unique<Engine>(model, communicator, *optimizer, ledger, options);
-    made->reserve(settings.training.micro_batch_size, settings.training.seq_len);
-    return made;
-  });
+  const auto before_the_steps = [] { return std::string_view("before the first step"); };
+  const auto owned = explained(before_the_steps, [&] { return std::make_unique<Engine>(model, communicator, *optimizer, ledger, options); });
   Engine& engine = *owned;
+  explained(before_the_steps, [&] { engine.reserve(settings.training.micro_batch_size, settings.training.seq_len); });
   for (const auto& note : speaks ? engine.notes() : std::vector<std::string>()) out << "note: " << note << std::endl;
 
   // steps

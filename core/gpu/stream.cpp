@@ -10,6 +10,20 @@
 namespace zerorun::gpu {
 namespace {
 
+// Makes a GPU the calling thread's, and throws nothing: after a fault of the GPU too events are asked, and go.
+class OnDevice {
+ public:
+  explicit OnDevice(c10::DeviceIndex device) {
+    if (cudaGetDevice(&before_) == cudaSuccess && before_ != device) static_cast<void>(cudaSetDevice(device));
+  }
+  ~OnDevice() { static_cast<void>(c10::cuda::MaybeSetDevice(static_cast<c10::DeviceIndex>(before_))); }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+};
+
 // A point in the order of a stream of the GPU. Threads that never chose a GPU ask for it too: CUDA would make them a context on the first.
 class Mark final : public Event::State {
  public:
@@ -20,17 +34,17 @@ class Mark final : public Event::State {
     check(error, "recording an event");
   }
   ~Mark() override {
-    const c10::cuda::CUDAGuard guard(device_);
+    const OnDevice here(device_);
     static_cast<void>(cudaEventDestroy(event_));
   }
   void wait() override { check(cudaStreamWaitEvent(current_stream(), event_, 0), "waiting for an event"); }
   void finish() override {
-    const c10::cuda::CUDAGuard guard(device_);
+    const OnDevice here(device_);
     check(cudaEventSynchronize(event_), "waiting for what was launched");
   }
   // An answer that is no is an error to CUDA, which the next check of a launch would take for its own. After a fault of the GPU nothing is under way any more.
   bool has_happened() const override {
-    const c10::cuda::CUDAGuard guard(device_);
+    const OnDevice here(device_);
     const auto error = cudaEventQuery(event_);
     if (error != cudaSuccess) static_cast<void>(cudaGetLastError());
     return error != cudaErrorNotReady;

@@ -41,8 +41,9 @@ int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Si
   constexpr int64_t kTileRows = 256;
   const int64_t logits = side == Side::gpu ? kGpuChunkLogits : kChunkLogits;
   const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
-  const int64_t most = std::max(logits / vocabulary, least);
+  int64_t most = std::max(logits / vocabulary, least);
   if (side == Side::host || most < kTileRows || most >= rows) return std::min(rows, most);
+  most -= most % kTileRows;
   const int64_t chunks = (rows + most - 1) / most;
   return std::min(rows, round_up((rows + chunks - 1) / chunks, kTileRows));
 }

@@ -7,6 +7,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -48,11 +49,16 @@ class Failed(Exception):
     pass
 
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended too
+
+
 def stop(process):
-    """Ends it with all that it started: what is left on a GPU is in everybody's figures."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    """Ends it with all that it started: what is left on a GPU is in everybody's figures. mpirun ends its ranks where it is asked to."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
 
 
 def run(command, seconds, environment=None, cwd=None, log=None):
@@ -70,7 +76,8 @@ def run(command, seconds, environment=None, cwd=None, log=None):
                 except subprocess.TimeoutExpired:
                     reason = f"not done after {seconds:.0f} s"
                 finally:
-                    stop(process)
+                    if process.poll() is None:
+                        stop(process)
         text, errors = (path.read_text(encoding="utf-8", errors="replace") for path in (out, err))
     if log:
         log.write_text(text + errors, encoding="utf-8")

@@ -78,9 +78,12 @@ TEST(CheckDevices, TwoRanksOnOneGpuAreNamedUnlessTheyMay) {
   Settings settings;
   settings.comm.allow_shared_gpu = true;
   EXPECT_THAT(check_devices(settings, shared), IsEmpty());
-  EXPECT_EQ(most_on_a_gpu(shared), 2);
-  EXPECT_EQ(most_on_a_gpu({rank_with(info(0)), rank_with(info(1))}), 1);
-  EXPECT_EQ(most_on_a_gpu({describe({}, kNone, "a"), describe({}, kNone, "a")}), 1);
+  EXPECT_TRUE(shares_gpus(shared));
+  EXPECT_FALSE(shares_gpus({rank_with(info(0)), rank_with(info(1))}));
+  EXPECT_FALSE(shares_gpus({describe({}, kNone, "a"), describe({}, kNone, "a")}));
+  const std::vector three{rank_with(info(0)), rank_with(info(1)), rank_with(info(0))};
+  EXPECT_EQ(ranks_on_gpu(three, 0), 2);
+  EXPECT_EQ(ranks_on_gpu(three, 1), 1);
 }
 
 TEST(CheckDevices, GpusOfDifferentKindsAreNoted) {

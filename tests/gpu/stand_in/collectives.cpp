@@ -1,4 +1,5 @@
 // NCCL's calls, as far as zerorun makes them. The registration of a window says that it is done before it is, as NCCL 2.28 does.
+#include "tests/gpu/stand_in/memory.h"
 #include "tests/gpu/stand_in/rank_group.h"
 
 namespace {
@@ -8,7 +9,10 @@ thread_local std::vector<stand_in::Message> grouped;
 thread_local ncclComm* group_comm = nullptr;
 thread_local cudaStream_t group_stream = nullptr;
 
+bool on_gpu(const void* data, std::size_t bytes) { return stand_in::place_of(data, bytes) == stand_in::Place::device; }
+
 ncclResult_t add_message(stand_in::Message message, ncclComm_t comm, cudaStream_t stream) {
+  if (!on_gpu(message.data, message.bytes)) return ncclInvalidArgument;
   if (depth == 0 || (group_comm && group_comm != comm)) std::abort();  // zerorun has them in groups, of one communicator
   if (comm->state != ncclSuccess) return ncclInvalidArgument;
   grouped.push_back(message);
@@ -51,7 +55,10 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   delete comm;
   return ncclSuccess;
 }
+// STAND_IN_ABORT=hangs: as NCCL's, where a kernel under way does not look whether it shall end.
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
+  const char* const how = std::getenv("STAND_IN_ABORT");
+  while (how && std::strcmp(how, "hangs") == 0) std::this_thread::sleep_for(std::chrono::seconds(1));
   comm->aborted = true;
   return ncclCommDestroy(comm);
 }
@@ -85,14 +92,16 @@ ncclResult_t ncclRecv(void* data, std::size_t count, ncclDataType_t type, int pe
 }
 
 ncclResult_t ncclAllGather(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return comm->launch(stream, {stand_in::kGather, type, count}, [=] { comm->gather(static_cast<const char*>(from), static_cast<char*>(to), count * stand_in::size_of(type)); });
+  const std::size_t bytes = count * stand_in::size_of(type);
+  if (!on_gpu(from, bytes) || !on_gpu(to, bytes * static_cast<std::size_t>(comm->ranks))) return ncclInvalidArgument;
+  return comm->launch(stream, {stand_in::kGather, type, count}, [=] { comm->gather(static_cast<const char*>(from), static_cast<char*>(to), bytes); });
 }
 ncclResult_t ncclReduceScatter(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  if (op != ncclSum) std::abort();
+  if (op != ncclSum || !on_gpu(from, count * stand_in::size_of(type) * static_cast<std::size_t>(comm->ranks)) || !on_gpu(to, count * stand_in::size_of(type))) return ncclInvalidArgument;
   return comm->launch(stream, {stand_in::kReduceScatter, type, count}, [=] { comm->reduce(static_cast<const char*>(from), static_cast<char*>(to), count, type, comm->ranks); });
 }
 ncclResult_t ncclAllReduce(const void* from, void* to, std::size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream) {
-  if (op != ncclSum) std::abort();
+  if (op != ncclSum || !on_gpu(from, count * stand_in::size_of(type)) || !on_gpu(to, count * stand_in::size_of(type))) return ncclInvalidArgument;
   return comm->launch(stream, {stand_in::kAllReduce, type, count}, [=] { comm->reduce(static_cast<const char*>(from), static_cast<char*>(to), count, type, 1); });
 }
 

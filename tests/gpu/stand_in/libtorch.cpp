@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "core/memory.h"
+#include "tests/gpu/stand_in/memory.h"
 #include "tests/gpu/stand_in/timeline.h"
 
 namespace {
@@ -89,11 +90,13 @@ void run_later(const c10::OperatorHandle& op, Stack* stack) {
   for (auto& result : results) stack->push_back(std::move(result));
 }
 
-// Between the host and the GPU: what is of the host has been read, or written, when it returns.
+bool is_pageable(const Tensor& tensor) { return stand_in::place_of(tensor.data_ptr()) == stand_in::Place::pageable; }
+
+// What is pageable has been read, or written, when it returns.
 Tensor& copy_later(Tensor& to, const Tensor& from, bool) {
   const zerorun::MemoryScope scope(beside(), zerorun::Category::workspace);
-  submit([to = on_processor(to), from = from.is_cuda() ? on_processor(from) : from.clone()] { to.copy_(from); });
-  if (!to.is_cuda()) c10::cuda::getCurrentCUDAStream().synchronize();
+  submit([to = on_processor(to), from = is_pageable(from) ? from.clone() : on_processor(from)] { to.copy_(from); });
+  if (is_pageable(to)) c10::cuda::getCurrentCUDAStream().synchronize();
   return to;
 }
 

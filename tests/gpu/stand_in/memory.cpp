@@ -1,16 +1,19 @@
 #include "tests/gpu/stand_in/memory.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
+#include <sstream>
 #include <string>
+#include <vector>
 
 #include "tests/gpu/stand_in/timeline.h"
 
@@ -31,16 +34,26 @@ std::atomic<std::size_t>* uses() {
     const int file = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : -1;
     constexpr std::size_t kBytes = kMostDevices * sizeof(std::atomic<std::size_t>);
     if (path && (file < 0 || ftruncate(file, kBytes) != 0)) std::abort();
+    const bool is_first = path && flock(file, LOCK_EX | LOCK_NB) == 0;  // whoever was there before has gone, in good order or not
     void* const shared = mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, path ? MAP_SHARED : MAP_PRIVATE | MAP_ANONYMOUS, file, 0);
     if (shared == MAP_FAILED) std::abort();
+    if (is_first) std::memset(shared, 0, kBytes);
+    if (path) flock(file, LOCK_SH);
     return static_cast<std::atomic<std::size_t>*>(shared);
   }();
   return counters;
 }
 
-std::size_t total() {
-  static const std::size_t bytes = number("STAND_IN_BYTES", std::size_t{4} << 30);
-  return bytes;
+// Of one number all GPUs have so much; of several each its own.
+std::size_t total(int device) {
+  static const std::vector<std::size_t> all = [] {
+    const char* const text = std::getenv("STAND_IN_BYTES");
+    std::vector<std::size_t> bytes;
+    std::stringstream numbers(text ? text : "4294967296");
+    for (std::string part; std::getline(numbers, part, ',');) bytes.push_back(std::stoull(part));
+    return bytes;
+  }();
+  return all[std::min(static_cast<std::size_t>(device), all.size() - 1)];
 }
 
 std::mutex mutex;
@@ -99,7 +112,7 @@ void* reserve(std::size_t bytes) {
 
 bool take(int device, std::size_t bytes) {
   auto& used = uses()[device];
-  if (used.fetch_add(bytes) + bytes > total()) {
+  if (used.fetch_add(bytes) + bytes > total(device)) {
     used -= bytes;
     return false;
   }
@@ -136,6 +149,6 @@ bool unpin(void* data) {
   return range && range->begin == data && range->place == Place::pinned && remove_within(range->begin, range->bytes) == 1;
 }
 
-Use use_of(int device) { return {total() - uses()[device], total()}; }
+Use use_of(int device) { return {total(device) - uses()[device], total(device)}; }
 
 }  // namespace stand_in

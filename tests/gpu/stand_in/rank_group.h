@@ -37,6 +37,7 @@ struct Said {
 struct Shared {
   std::atomic<int> arrived, rounds;
   std::atomic<std::size_t> longest;
+  std::size_t sent[kMostRanks][kMostRanks];  // bytes of a group of messages, from rank to rank
   Said said[kMostRanks];
   alignas(4096) char regions[];
 };
@@ -201,7 +202,16 @@ struct ncclComm {
     std::size_t longest = 0;
     for (const auto& message : messages) longest = std::max(longest, message.bytes);
     if (rank == 0) shared->longest = 0;
+    for (int r = 0; r < ranks; ++r) shared->sent[rank][r] = 0;
+    for (const auto& message : messages) {
+      if (message.is_sent) shared->sent[rank][message.peer] = message.bytes;
+    }
     barrier();
+    for (const auto& message : messages) {
+      if (message.is_sent || message.bytes == shared->sent[message.peer][rank]) continue;
+      std::fprintf(stderr, "stand-in: rank %d sends %zu bytes to rank %d, which expects %zu\n", message.peer, shared->sent[message.peer][rank], rank, message.bytes);
+      std::abort();
+    }
     for (std::size_t seen = shared->longest; seen < longest && !shared->longest.compare_exchange_weak(seen, longest);) {
     }
     barrier();
@@ -220,7 +230,8 @@ struct ncclComm {
   }
 
   void finish() {
+    if (worker.joinable()) worker.join();  // it may be about to launch
     while (under_way > 0) std::this_thread::sleep_for(std::chrono::microseconds(100));
-    if (worker.joinable()) worker.join();
+    if (shared) munmap(shared, sizeof(stand_in::Shared) + stand_in::kRegion * static_cast<std::size_t>(ranks));
   }
 };

@@ -33,10 +33,10 @@ cudaError_t said(cudaError_t error) {
 std::mutex contexts_mutex;
 bool has_context[8];
 
-void need_context() {
+bool need_context() {
   const std::lock_guard lock(contexts_mutex);
-  if (std::exchange(has_context[device], true)) return;
-  stand_in::take(device, kContext);
+  has_context[device] = has_context[device] || stand_in::take(device, kContext);
+  return has_context[device];
 }
 
 Mark& mark_of(cudaEvent_t event) {
@@ -44,8 +44,12 @@ Mark& mark_of(cudaEvent_t event) {
   return *reinterpret_cast<Mark*>(event);
 }
 
+struct StreamOf {
+  int device;
+  stand_in::Timeline timeline;
+};
 std::mutex streams_mutex;
-auto& streams = *new std::map<const void*, stand_in::Timeline*>;
+auto& streams = *new std::map<const void*, StreamOf*>;
 unsigned int streams_made = 0;
 
 }  // namespace
@@ -61,16 +65,20 @@ Timeline& timeline_of(const void* stream) {
   need_context();
   const std::lock_guard lock(streams_mutex);
   const void* const handle = stream ? stream : reinterpret_cast<const void*>(static_cast<intptr_t>(-1 - device));
-  auto& timeline = streams[handle];
-  if (!timeline) timeline = new Timeline(streams_made++);
-  return *timeline;
+  auto& found = streams[handle];
+  if (!found) found = new StreamOf{device, Timeline(streams_made++)};
+  if (found->device != device) {  // CUDA refuses most of what would be asked of it
+    std::fprintf(stderr, "stand-in: a stream of GPU %d is used while GPU %d is the thread's\n", found->device, device);
+    std::abort();
+  }
+  return found->timeline;
 }
 
 void for_each_timeline(const std::function<void(Timeline&)>& body) {
   std::vector<Timeline*> all;
   {
     const std::lock_guard lock(streams_mutex);
-    for (const auto& [handle, timeline] : streams) all.push_back(timeline);
+    for (const auto& [handle, found] : streams) all.push_back(&found->timeline);
   }
   for (auto* const timeline : all) body(*timeline);
 }
@@ -91,8 +99,7 @@ cudaError_t cudaGetDevice(int* current) { return *current = device, cudaSuccess;
 cudaError_t cudaSetDevice(int chosen) {
   if (chosen < 0 || chosen >= stand_in::device_count()) return said(cudaErrorInvalidDevice);
   device = chosen;
-  need_context();
-  return cudaSuccess;
+  return said(need_context() ? cudaSuccess : cudaErrorMemoryAllocation);
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int index) {
@@ -149,13 +156,13 @@ const char* cudaGetErrorString(cudaError_t error) {
 const char* cudaGetErrorName(cudaError_t) { return "cudaError"; }
 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-  need_context();
+  if (!need_context()) return said(cudaErrorMemoryAllocation);
   const auto use = stand_in::use_of(device);
   return *free = use.free, *total = use.total, cudaSuccess;
 }
 
 cudaError_t cudaMalloc(void** data, std::size_t bytes) {
-  need_context();
+  if (!need_context()) return said(cudaErrorMemoryAllocation);
   const std::size_t whole = (bytes + stand_in::kPage - 1) / stand_in::kPage * stand_in::kPage;
   if (!stand_in::take(device, whole)) return said(cudaErrorMemoryAllocation);
   *data = stand_in::reserve(whole);
@@ -164,7 +171,7 @@ cudaError_t cudaMalloc(void** data, std::size_t bytes) {
 }
 
 cudaError_t cudaFree(void* data) {
-  need_context();
+  if (!need_context()) return said(cudaErrorMemoryAllocation);
   if (!data) return cudaSuccess;
   cudaDeviceSynchronize();
   const auto range = stand_in::range_of(data);

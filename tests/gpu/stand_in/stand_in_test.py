@@ -91,7 +91,7 @@ class StandIn(program.Program):
         """As `bench rates` would leave them, with the figures of the processor: what stands in has none."""
         status, out, err = self.run_program("bench", "rates", "--device", "cpu", "--mib", "64", "--json", ranks=0)
         self.assertEqual(status, 0, out + err)
-        rates = json.loads(out)
+        rates = {**json.loads(out), "threads": 2}
         rates["gpu"] = {"name": "a stand-in for a GPU", "memory_bytes": 1 << 30, "multiprocessors": 132, "context_bytes": 1, "workspace_bytes": 1}
         rates["parameters_per_second"]["host_adamw"] = rates["parameters_per_second"]["adamw"]
         rates["flops_per_second"]["tf32"] = rates["flops_per_second"]["fp32"]
@@ -159,6 +159,13 @@ class StandIn(program.Program):
             process = self.start("train.yaml", *forced, "--set", "training.micro_batch_size=12", "--set", f"model.vocab_size={vocabulary}", ranks=1)
             self.expect_end(process, 83, rf"rank 0, ({when}): no memory on the GPU for .* of its {(290 + free) << 20} bytes are free; this rank holds .*; of what the run takes, ")
 
+    def test_the_word_is_with_the_rank_that_knows_also_where_nccl_cannot_be_ended(self):
+        for how in ("ends", "hangs"):  # rank 1's GPU runs full while rank 0 waits for it
+            self.gpus(2, STAND_IN_BYTES=f"{1 << 30},{296 << 20}", STAND_IN_ABORT=how)
+            process = self.start("train.yaml", *GPU, "--set", "memory.fail_if_predicted_over=false", "--set", "model.vocab_size=4096", "--set", f"run.name={how}")
+            self.expect_end(process, 83, r"rank 1, (for|back)ward of [a-z0-9.]+, step 1: no memory on the GPU for .*; of what the run takes, ")
+        program.ENVIRONMENT.pop("STAND_IN_ABORT")
+
     def start_and_signal(self, number, timeout):
         """A training whose rank 1 gets the signal in the middle of it."""
         process = self.start("train.yaml", *GPU, "--set", "training.steps=100000", "--set", "training.eval_interval=100000", "--set", f"comm.timeout_seconds={timeout}")
@@ -168,8 +175,8 @@ class StandIn(program.Program):
         return process
 
     def test_a_rank_that_stops_is_noticed_by_those_that_wait_for_it(self):
-        process = self.start_and_signal(signal.SIGSTOP, 4)
-        in_nccl = r"rank 0 \(of ranks 0 to 1\) has waited for its peers for 4 s in (all_gather|reduce_scatter) of .* step \d+\)"
+        process = self.start_and_signal(signal.SIGSTOP, 12)
+        in_nccl = r"rank 0 \(of ranks 0 to 1\) has waited for its peers for 12 s in (all_gather|reduce_scatter) of .* step \d+\)"
         self.expect_end(process, 82, f"({in_nccl}|.*rank 1 )")  # or between steps, where the host waits
 
     def test_a_rank_that_dies_ends_the_job(self):
