@@ -36,18 +36,6 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
 
 int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
-// On a GPU in whole tiles of products, and chunks of one size: what the last leaves of it, it leaves idle.
-int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Side side) {
-  constexpr int64_t kTileRows = 256;
-  const int64_t logits = side == Side::gpu ? kGpuChunkLogits : kChunkLogits;
-  const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
-  int64_t most = std::max(logits / vocabulary, least);
-  if (side == Side::host || most < kTileRows || most >= rows) return std::min(rows, most);
-  most -= most % kTileRows;
-  const int64_t chunks = (rows + most - 1) / most;
-  return std::min(rows, round_up((rows + chunks - 1) / chunks, kTileRows));
-}
-
 // Of a row of logits to the next: products on a GPU read 16 bytes at a time only where rows begin at such addresses, as those of most vocabularies would not.
 int64_t stride_of(int64_t vocabulary, Side side) { return side == Side::gpu ? round_up(vocabulary, kGpuLogitsMultiple) : vocabulary; }
 
@@ -147,6 +135,17 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
 };
 
 }  // namespace
+
+int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Side side) {
+  constexpr int64_t kTileRows = 256;
+  const int64_t logits = side == Side::gpu ? kGpuChunkLogits : kChunkLogits;
+  const int64_t least = is_reduced(dtype) ? (rows + kReducedChunks - 1) / kReducedChunks : 1;
+  int64_t most = std::max(logits / vocabulary, least);
+  if (side == Side::host || most < kTileRows || most >= rows) return std::min(rows, most);
+  most -= most % kTileRows;
+  const int64_t chunks = (rows + most - 1) / most;
+  return std::min(rows, round_up((rows + chunks - 1) / chunks, kTileRows));
+}
 
 at::Tensor linear_cross_entropy(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& targets, double loss_scale) {
   const bool training = at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad());

@@ -3,6 +3,8 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include "core/span.h"
+
 namespace zerorun::ops {
 
 // Logits that exist at a time: at most this many, and at least one row. In bf16 and fp16 a chunk has at least this part of the rows:
@@ -11,6 +13,9 @@ inline constexpr int64_t kChunkLogits = int64_t{1} << 21;
 inline constexpr int64_t kGpuChunkLogits = int64_t{1} << 28;  // on a GPU, whose products need more rows
 inline constexpr int64_t kGpuLogitsMultiple = 64;             // there rows of logits take so many numbers, or a multiple
 inline constexpr int64_t kReducedChunks = 32;
+
+// How many rows of N go at a time. On a GPU in whole tiles of products, and chunks of one size: what the last leaves of it, it leaves idle.
+int64_t rows_of_chunk(int64_t rows, int64_t vocabulary, at::ScalarType dtype, Side side);
 
 // x [N, C], weight [V, C], targets int64 [N] -> fp64 scalar, the sum over rows of -log softmax(x weight^T)[target].
 // Rows whose target is kIgnoredTarget count nothing. Where gradients are asked for, forward computes them times

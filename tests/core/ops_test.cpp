@@ -54,6 +54,21 @@ TEST_F(Ops, AForkedStreamGetsBothGradients) {
               [](const Tensors& t) { return at::layer_norm(t[0], {33}, t[1], t[2], 1e-5) * 3 + t[0]; });
 }
 
+TEST(LinearCrossEntropy, AGpuTakesChunksOfOneSizeInWholeTiles) {
+  const auto rows = [](int64_t count, int64_t vocabulary) { return ops::rows_of_chunk(count, vocabulary, at::kBFloat16, Side::gpu); };
+  EXPECT_EQ(rows(65536, 50257), 5120) << "13 of at most 5341";
+  EXPECT_EQ(rows(4096, 50257), 4096) << "all at once";
+  EXPECT_EQ(rows(2090, 256000), 768) << "3 of at most 1048";
+  EXPECT_EQ(rows(10, 1 << 27), 2) << "less than a tile";
+  for (const int64_t vocabulary : {32000, 50257, 128256, 256000}) {
+    for (int64_t count = 1; count < 70000; count += 997) {
+      const int64_t least = (count + ops::kReducedChunks - 1) / ops::kReducedChunks;
+      ASSERT_LE(rows(count, vocabulary), std::max(ops::kGpuChunkLogits / vocabulary, least)) << count << " rows, " << vocabulary;
+    }
+  }
+  EXPECT_EQ(ops::rows_of_chunk(65536, 50257, at::kFloat, Side::host), 41);
+}
+
 TEST(Embedding, TheOrderOfTokensIsThatOfAStableSort) {
   const auto check = [](const std::vector<int64_t>& tokens) {
     std::vector<int64_t> order(tokens.size(), -1), wanted(tokens.size());

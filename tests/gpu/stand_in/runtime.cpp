@@ -21,6 +21,11 @@ namespace {
 constexpr int kVersion = 13000;
 constexpr std::size_t kContext = std::size_t{256} << 20;
 
+int driver_version() {
+  const char* const text = std::getenv("STAND_IN_DRIVER");
+  return text ? std::atoi(text) : kVersion;
+}
+
 thread_local int device = 0;
 thread_local cudaError_t last = cudaSuccess;
 
@@ -90,14 +95,17 @@ using stand_in::timeline_of;
 extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 0;
+  if (driver_version() < kVersion) return said(cudaErrorInsufficientDriver);
   *count = stand_in::device_count();
   return said(*count > 0 ? cudaSuccess : cudaErrorNoDevice);
 }
-cudaError_t cudaDriverGetVersion(int* version) { return *version = kVersion, cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int* version) { return *version = driver_version(), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int* version) { return *version = kVersion, cudaSuccess; }
 cudaError_t cudaGetDevice(int* current) { return *current = device, cudaSuccess; }
 cudaError_t cudaSetDevice(int chosen) {
   if (chosen < 0 || chosen >= stand_in::device_count()) return said(cudaErrorInvalidDevice);
+  if (std::getenv("STAND_IN_BUSY")) return said(cudaErrorDevicesUnavailable);
   device = chosen;
   return said(need_context() ? cudaSuccess : cudaErrorMemoryAllocation);
 }

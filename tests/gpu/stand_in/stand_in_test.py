@@ -142,7 +142,17 @@ class StandIn(program.Program):
 
     def test_no_gpu_where_one_is_asked_for(self):
         self.gpus(0)
-        self.expect_failure(78, "run.device is cuda, but ", "train.yaml", *GPU)
+        self.expect_failure(78, "run.device is cuda, but CUDA finds no GPU", "train.yaml", *GPU)
+
+    def expect_refusal(self, variable, value, message):
+        self.gpus(2, **{variable: value})
+        self.expect_failure(78, message, "train.yaml", *GPU)
+        program.ENVIRONMENT.pop(variable)
+
+    def test_a_driver_that_is_too_old_a_gpu_that_is_held_and_another_nccl_are_refused(self):
+        self.expect_refusal("STAND_IN_DRIVER", "12040", "the NVIDIA driver knows CUDA 12.4, and zerorun was built with 13.0; a newer driver is needed")
+        self.expect_refusal("STAND_IN_BUSY", "1", "another process may hold it alone")
+        self.expect_refusal("STAND_IN_NCCL", "22005", "has loaded NCCL 2.20.5, but zerorun was built with 2.28.9")
 
     def test_a_gpu_that_is_nearly_full_is_refused_before_the_first_step(self):
         self.gpus(2, STAND_IN_BYTES=str(293 << 20))
