@@ -13,7 +13,7 @@ constexpr int64_t kBlockRows = 3;
 const std::vector<int64_t> kWidths = [] {
   std::vector<int64_t> widths;
   for (int64_t w = 1; w <= 70; ++w) widths.push_back(w);
-  for (const int64_t w : {768, 1024, 1025, 1032, 2048, 4097}) widths.push_back(w);
+  for (const int64_t w : {256, 512, 768, 1024, 1025, 1032, 1280, 2048, 2056, 4096, 4097, 8192, 20480}) widths.push_back(w);
   return widths;
 }();
 

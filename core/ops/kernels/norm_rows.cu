@@ -7,37 +7,87 @@ namespace {
 
 using namespace gpu;
 
-constexpr int64_t kNarrow = 1024;  // up to so many columns a warp has a row, beyond them a block
+// A warp has a row where its threads have so many groups of columns at most, or, where columns are taken one at a time, up to so many columns; beyond, a block has it.
+constexpr int64_t kMostOfWarp = 8, kNarrow = 1024;
 
-// Runs body(group, c) for the columns of a row, shared out over its team.
-template <typename Team, int kCount, typename Body>
-__device__ void for_columns(int64_t columns, Body&& body) {
-  for (int64_t c = int64_t{Team::rank()} * kCount; c < columns; c += int64_t{Team::size()} * kCount) body(c);
-}
+// A row, shared out over its team in groups of kCount columns. A thread keeps its groups in registers, at most kGroups of them, all of which are loaded before
+// the first is used; with kGroups = 0 it has any number, and loads them for every reading, after the first from the cache.
+template <typename Number, int kCount, typename Team, int kGroups>
+class Row {
+ public:
+  __device__ Row(const Number* row, int64_t columns) : columns_(columns) {
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (begin(g) < columns) load(row + begin(g), values_[g]);
+    }
+  }
 
-// Three readings of a row, of which the second and third find it in the cache.
+  // Runs body(c, values) for each group of the thread's, which begins at column c.
+  template <typename Body>
+  __device__ void each(Body&& body) {
+    with(*this, [&](int64_t c, const float (&values)[kCount], const float (&)[kCount]) { body(c, values); });
+  }
+  // The same with those of another row of as many columns.
+  template <typename Body>
+  __device__ void with(const Row& other, Body&& body) {
+#pragma unroll
+    for (int g = 0; g < kGroups; ++g) {
+      if (begin(g) < columns_) body(begin(g), values_[g], other.values_[g]);
+    }
+  }
+
+ private:
+  __device__ static int64_t begin(int group) { return (int64_t{group} * Team::size() + Team::rank()) * kCount; }
+
+  int64_t columns_;
+  float values_[kGroups][kCount] = {};
+};
+
 template <typename Number, int kCount, typename Team>
+class Row<Number, kCount, Team, 0> {
+ public:
+  __device__ Row(const Number* row, int64_t columns) : row_(row), columns_(columns) {}
+
+  template <typename Body>
+  __device__ void each(Body&& body) {
+    for (int64_t c = int64_t{Team::rank()} * kCount; c < columns_; c += int64_t{Team::size()} * kCount) {
+      float values[kCount];
+      load(row_ + c, values);
+      body(c, values);
+    }
+  }
+  template <typename Body>
+  __device__ void with(const Row& other, Body&& body) {
+    each([&](int64_t c, const float (&values)[kCount]) {
+      float others[kCount];
+      load(other.row_ + c, others);
+      body(c, values, others);
+    });
+  }
+
+ private:
+  const Number* row_;
+  int64_t columns_;
+};
+
+template <typename Number, int kCount, typename Team, int kGroups>
 __global__ void __launch_bounds__(kThreads) normalise(NormRows rows, int64_t count) {
   __shared__ float shared[kThreads / kWarp];
   const int64_t columns = rows.columns;
   const auto width = static_cast<float>(columns);
   const auto *weight = static_cast<const Number*>(rows.weight), *bias = static_cast<const Number*>(rows.bias);
   for (int64_t r = Team::first_row(); r < count; r += Team::rows_at_once()) {
-    const auto* x = static_cast<const Number*>(rows.x) + r * columns;
+    Row<Number, kCount, Team, kGroups> x(static_cast<const Number*>(rows.x) + r * columns, columns);
     auto* y = static_cast<Number*>(rows.y) + r * columns;
     float mean = 0, squares = 0;
     if (rows.mean) {
-      for_columns<Team, kCount>(columns, [&](int64_t c) {
-        float values[kCount];
-        load(x + c, values);
-        for (int i = 0; i < kCount; ++i) mean += values[i];
+      x.each([&](int64_t, const float (&values)[kCount]) {
+        for (const float value : values) mean += value;
       });
       mean = Team::template over<Add>(mean, shared) / width;
     }
-    for_columns<Team, kCount>(columns, [&](int64_t c) {
-      float values[kCount];
-      load(x + c, values);
-      for (int i = 0; i < kCount; ++i) squares += (values[i] - mean) * (values[i] - mean);
+    x.each([&](int64_t, const float (&values)[kCount]) {
+      for (const float value : values) squares += (value - mean) * (value - mean);
     });
     squares = Team::template over<Add>(squares, shared);
     const auto scale = static_cast<float>(1 / sqrt(squares / static_cast<double>(columns) + rows.eps));
@@ -45,43 +95,41 @@ __global__ void __launch_bounds__(kThreads) normalise(NormRows rows, int64_t cou
       if (rows.mean) rows.mean[r] = mean;
       rows.scale[r] = scale;
     }
-    for_columns<Team, kCount>(columns, [&](int64_t c) {
-      float values[kCount], factors[kCount], offsets[kCount] = {};
-      load(x + c, values);
+    x.each([&](int64_t c, const float (&values)[kCount]) {
+      float out[kCount], factors[kCount], offsets[kCount] = {};
       load(weight + c, factors);
       if (bias) load(bias + c, offsets);
-      for (int i = 0; i < kCount; ++i) values[i] = (values[i] - mean) * scale * factors[i] + offsets[i];
-      store(values, y + c);
+      for (int i = 0; i < kCount; ++i) out[i] = (values[i] - mean) * scale * factors[i] + offsets[i];
+      store(out, y + c);
     });
   }
 }
 
-template <typename Number, int kCount, typename Team>
+template <typename Number, int kCount, typename Team, int kGroups>
 __global__ void __launch_bounds__(kThreads) input_gradient(NormGradientRows rows, int64_t count) {
   __shared__ float shared[kThreads / kWarp];
   const int64_t columns = rows.columns;
   const auto width = static_cast<float>(columns);
   const auto* weight = static_cast<const Number*>(rows.weight);
   for (int64_t r = Team::first_row(); r < count; r += Team::rows_at_once()) {
-    const auto *gradient = static_cast<const Number*>(rows.gradient) + r * columns, *x = static_cast<const Number*>(rows.x) + r * columns;
+    Row<Number, kCount, Team, kGroups> gradient(static_cast<const Number*>(rows.gradient) + r * columns, columns), x(static_cast<const Number*>(rows.x) + r * columns, columns);
     const auto* stream = rows.stream ? static_cast<const Number*>(rows.stream) + r * columns : nullptr;
     auto* dx = static_cast<Number*>(rows.dx) + r * columns;
     const float scale = rows.scale[r], mean = rows.mean ? rows.mean[r] : 0.0f;
-    // g and x - mean from column c on.
-    const auto read = [&](int64_t c, float (&g)[kCount], float (&apart)[kCount]) {
-      float factors[kCount];
-      load(gradient + c, g);
-      load(weight + c, factors);
-      load(x + c, apart);
-      for (int i = 0; i < kCount; ++i) {
-        g[i] *= factors[i];
-        apart[i] -= mean;
-      }
+    // body(c, g, x - mean) for each group.
+    const auto each = [&](auto&& body) {
+      x.with(gradient, [&](int64_t c, const float (&of_x)[kCount], const float (&of_gradient)[kCount]) {
+        float g[kCount], apart[kCount], factors[kCount];
+        load(weight + c, factors);
+        for (int i = 0; i < kCount; ++i) {
+          g[i] = of_gradient[i] * factors[i];
+          apart[i] = of_x[i] - mean;
+        }
+        body(c, g, apart);
+      });
     };
     float sum = 0, product = 0;
-    for_columns<Team, kCount>(columns, [&](int64_t c) {
-      float g[kCount], apart[kCount];
-      read(c, g, apart);
+    each([&](int64_t, const float (&g)[kCount], const float (&apart)[kCount]) {
       for (int i = 0; i < kCount; ++i) {
         sum += g[i];
         product += g[i] * apart[i];
@@ -89,12 +137,11 @@ __global__ void __launch_bounds__(kThreads) input_gradient(NormGradientRows rows
     });
     const float offset = rows.mean ? Team::template over<Add>(sum, shared) / width : 0.0f;
     const float slope = Team::template over<Add>(product, shared) / width * scale * scale;
-    for_columns<Team, kCount>(columns, [&](int64_t c) {
-      float g[kCount], apart[kCount], streamed[kCount] = {};
-      read(c, g, apart);
+    each([&](int64_t c, const float (&g)[kCount], const float (&apart)[kCount]) {
+      float out[kCount], streamed[kCount] = {};
       if (stream) load(stream + c, streamed);
-      for (int i = 0; i < kCount; ++i) g[i] = scale * (g[i] - offset - apart[i] * slope) + streamed[i];
-      store(g, dx + c);
+      for (int i = 0; i < kCount; ++i) out[i] = scale * (g[i] - offset - apart[i] * slope) + streamed[i];
+      store(out, dx + c);
     });
   }
 }
@@ -123,13 +170,34 @@ __global__ void __launch_bounds__(kThreads) add_to_sums(NormGradientRows rows, i
   });
 }
 
-// Runs body(group, team): how many columns are loaded at once, and who has a row.
-template <typename Number, typename Body>
-void with_team(int64_t columns, bool in_groups, Body&& body) {
-  with_group<kGroup<Number>>(in_groups && columns % kGroup<Number> == 0, [&](auto group) {
-    if (columns <= kNarrow) return body(group, Team<false>{});
-    body(group, Team<true>{});
-  });
+template <int... kGroups>
+struct GroupCounts {};
+
+// Runs body(n) with the least of the counts that is enough, as a constant; 0 where none is.
+template <typename Body>
+void with_groups(int64_t, GroupCounts<>, Body&& body) {
+  body(std::integral_constant<int, 0>{});
+}
+template <int kLeast, int... kMore, typename Body>
+void with_groups(int64_t groups, GroupCounts<kLeast, kMore...>, Body&& body) {
+  if (groups <= kLeast) return body(std::integral_constant<int, kLeast>{});
+  with_groups(groups, GroupCounts<kMore...>{}, body);
+}
+
+// Runs body(group, team, groups): how many columns are loaded at once, who has a row, and how many groups of them a thread keeps, of the counts that are compiled.
+template <typename Number, typename Counts, typename Body>
+void with_team(int64_t columns, bool in_groups, Counts counts, Body&& body) {
+  constexpr int kCount = kGroup<Number>;
+  const auto needed = [&](int threads) { return (columns + threads * kCount - 1) / (threads * kCount); };
+  if (in_groups && columns % kCount == 0) {
+    constexpr std::integral_constant<int, kCount> group;
+    if (needed(kWarp) <= kMostOfWarp) return with_groups(needed(kWarp), counts, [&](auto groups) { body(group, Team<false>{}, groups); });
+    return with_groups(needed(kThreads), counts, [&](auto groups) { body(group, Team<true>{}, groups); });
+  }
+  constexpr std::integral_constant<int, 1> one;
+  constexpr std::integral_constant<int, 0> any;
+  if (columns <= kNarrow) return body(one, Team<false>{}, any);
+  body(one, Team<true>{}, any);
 }
 
 template <bool kWholeBlock>
@@ -142,8 +210,8 @@ unsigned int blocks_of(Team<kWholeBlock>, int64_t rows) {
 void normalise_rows(const NormRows& rows, int64_t count, GpuStream stream) {
   with_number(rows.dtype, [&](auto zero) {
     using Number = decltype(zero);
-    with_team<Number>(rows.columns, aligned({rows.x, rows.weight, rows.bias, rows.y}), [&](auto group, auto team) {
-      launch("normalise_rows", normalise<Number, decltype(group)::value, decltype(team)>, blocks_of(team, count), kThreads, stream, rows, count);
+    with_team<Number>(rows.columns, aligned({rows.x, rows.weight, rows.bias, rows.y}), GroupCounts<1, 2, 3, 4, 8>{}, [&](auto group, auto team, auto groups) {
+      launch("normalise_rows", normalise<Number, decltype(group)::value, decltype(team), decltype(groups)::value>, blocks_of(team, count), kThreads, stream, rows, count);
     });
   });
 }
@@ -152,8 +220,9 @@ void norm_gradient_rows(const NormGradientRows& rows, int64_t count, const NormS
   with_number(rows.dtype, [&](auto zero) {
     using Number = decltype(zero);
     if (rows.dx) {
-      with_team<Number>(rows.columns, aligned({rows.gradient, rows.x, rows.weight, rows.stream, rows.dx}), [&](auto group, auto team) {
-        launch("norm_gradient_rows", input_gradient<Number, decltype(group)::value, decltype(team)>, blocks_of(team, count), kThreads, stream, rows, count);
+      // Two rows are kept.
+      with_team<Number>(rows.columns, aligned({rows.gradient, rows.x, rows.weight, rows.stream, rows.dx}), GroupCounts<1, 2, 3, 4>{}, [&](auto group, auto team, auto groups) {
+        launch("norm_gradient_rows", input_gradient<Number, decltype(group)::value, decltype(team), decltype(groups)::value>, blocks_of(team, count), kThreads, stream, rows, count);
       });
     }
     if (!sums.weight && !sums.bias) return;
