@@ -60,7 +60,7 @@ fi
 git -C "$root" describe --always --dirty >"$part/VERSION" 2>/dev/null || echo unknown >"$part/VERSION"
 
 mkdir -p "$(dirname "$out")"
-tar -C "$part" -c . | xz -T0 -6 >"$out.part"
+tar -C "$part" -c . | xz -T1 -9 >"$out.part"  # programs have much in common, which a window of 64 MiB sees
 bytes=$(stat -c %s "$out.part")
 [ "$bytes" -lt $MAX_BYTES ] || say "$out would have $bytes bytes, and at most $MAX_BYTES may be carried; leave programs out with --only"
 mv "$out.part" "$out"
