@@ -20,6 +20,7 @@ Work NcclCommunicator::reduce_scatter(Span, Span, Span, OnBlock) { gpu::fail_abs
 Work NcclCommunicator::all_reduce(Span, Span) { gpu::fail_absent(); }
 at::Tensor NcclCommunicator::allocate(int64_t) { gpu::fail_absent(); }
 int64_t NcclCommunicator::slab_bytes() { gpu::fail_absent(); }
+void NcclCommunicator::use_once() { gpu::fail_absent(); }
 void NcclCommunicator::tell(const Activity&) {}
 void NcclCommunicator::abandon() noexcept {}
 
