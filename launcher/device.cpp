@@ -117,6 +117,11 @@ bool shares_gpus(const std::vector<DeviceOfRank>& all) {
   return std::ranges::any_of(all, [&](const DeviceOfRank& rank) { return rank.uuid[0] != '\0' && !seen.insert(rank.uuid).second; });
 }
 
+RunShape shape_of(const MpiSession& session, const RankDevice& device) {
+  const int hosts = (session.size() + session.local_size() - 1) / session.local_size();
+  return {session.size(), device.threads, hosts, device.communicator->readers(), device.side(), device.shape};
+}
+
 RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks) {
   const bool asks = settings.run.device != Settings::Device::cpu;  // CUDA, which takes its time
   const auto at_hand = asks ? devices_at_hand() : DevicesAtHand{};

@@ -55,6 +55,9 @@ std::vector<std::string> check_devices(const Settings& settings, const std::vect
 bool shares_gpus(const std::vector<DeviceOfRank>& all);
 int ranks_on_gpu(const std::vector<DeviceOfRank>& all, int rank);  // that compute on the GPU of `rank`
 
+// The run of such ranks, for what it will take.
+RunShape shape_of(const MpiSession& session, const RankDevice& device);
+
 // The device of this rank, started, and its communicator: on a CPU `ranks` itself; on GPUs NCCL, or through host memory where ranks share a GPU or comm.backend is mpi.
 // Collective. REQUIRES that the session outlives it, and that nothing has used a GPU before.
 RankDevice start_device(const Settings& settings, MpiSession& session, const std::shared_ptr<Communicator>& ranks);

@@ -14,10 +14,7 @@ void measure(std::vector<RankMemory>& memory, Communicator& communicator, const 
   const auto all = gather(communicator, Measured{ledger.usage(), unscoped_usage(), process_anonymous_bytes() + shared_bytes(),
                                                  ledger.device() == Side::gpu ? gpu::bytes_in_use() : 0});
   for (size_t rank = 0; rank < all.size(); ++rank) {
-    fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak);
-    if (!memory[rank].gpu) continue;
-    memory[rank].gpu->reserved.measured = all[rank].usage.gpu_reserved;
-    memory[rank].gpu->used.measured = all[rank].gpu_in_use;
+    fill_measured(memory[rank], all[rank].usage, all[rank].unscoped, all[rank].process_peak, all[rank].gpu_in_use);
   }
 }
 

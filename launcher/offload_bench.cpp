@@ -189,11 +189,7 @@ OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, in
   const auto all = gather(trial.communicator(), measure(trial));
   const auto worst = std::ranges::max_element(all, {}, [](const Measured& rank) { return rank.usage.total_peak; });
   row.memory.rank = static_cast<int>(worst - all.begin());
-  fill_measured(row.memory, worst->usage, unscoped_usage(), worst->process_peak);
-  if (row.memory.gpu) {
-    row.memory.gpu->reserved.measured = worst->usage.gpu_reserved;
-    row.memory.gpu->used.measured = worst->gpu_in_use;
-  }
+  fill_measured(row.memory, worst->usage, unscoped_usage(), worst->process_peak, worst->gpu_in_use);
   row.seconds = worst->seconds;
   row.busy = worst->busy;
   return row;
@@ -215,7 +211,7 @@ void run_offload_bench(const OffloadBenchOptions& options, Settings settings, Mp
   set_compute_threads(device.threads);
   const Model model = make_model(settings);
   const CorpusBatches data = open_data(settings);
-  const RunShape shape{session.size(), device.threads, (session.size() + session.local_size() - 1) / session.local_size(), device.communicator->readers(), device.side(), device.shape};
+  const auto shape = shape_of(session, device);
   OffloadBench bench{.settings = settings, .parameters = model.parameter_count(), .ranks = session.size(), .threads = device.threads, .device = device.name(), .steps = options.steps,
                      .computation = computation_of(settings, engine_options(settings, session.size()), shape), .rates = {}, .rows = {}};
   if (session.rank() == 0) bench.rates = rates_of_this_machine(disk_of(settings), device);

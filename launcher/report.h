@@ -106,7 +106,7 @@ std::string comparison_table(const Report& report);                    // and wi
 
 // The measured half of a rank's memory, from its ledger, from what its process allocated without a scope, and its process's peak.
 // REQUIRES that the predicted half is there.
-void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak);
+void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak, int64_t gpu_in_use = 0);
 
 // Parameters, gradients and optimizer together.
 int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which);

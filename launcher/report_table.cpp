@@ -74,7 +74,7 @@ std::string traffic_row(const char* name, const CollectiveTraffic& traffic) {
 
 }  // namespace
 
-void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak) {
+void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsage& unscoped, int64_t process_peak, int64_t gpu_in_use) {
   for (int c = 0; c < kCategoryCount; ++c) memory.categories[c].measured = usage.peak[c];
   memory.categories[static_cast<int>(Category::unscoped)].measured = unscoped.total_peak;
   const auto unpadded = state_bytes(memory, &ComparedBytes::predicted) - memory.padding.predicted;
@@ -82,6 +82,9 @@ void fill_measured(RankMemory& memory, const MemoryUsage& usage, const MemoryUsa
   memory.total.measured = usage.total_peak + unscoped.total_peak;
   memory.arena.measured = usage.arena_overhead + unscoped.arena_overhead;
   memory.process_peak.measured = process_peak;
+  if (!memory.gpu) return;
+  memory.gpu->reserved.measured = usage.gpu_reserved;
+  memory.gpu->used.measured = gpu_in_use;
 }
 
 int64_t state_bytes(const RankMemory& memory, int64_t ComparedBytes::*which) {

@@ -124,7 +124,7 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   const CorpusBatches data = open_data(settings);
   agree(*ranks, data);
   const auto pretrained = open_pretrained(settings);
-  const RunShape shape{session.size(), threads, (session.size() + session.local_size() - 1) / session.local_size(), device.communicator->readers(), device.side(), device.shape};
+  const auto shape = shape_of(session, device);
   const auto predict_with = [&](const Settings& other) { return predict(other, model, shape, data.validation_windows()); };
   const auto prediction = predict_with(settings);
   Report report{.version = version(),

@@ -1,13 +1,9 @@
 #include "zero/group_layout.h"
 
 #include "core/error.h"
+#include "core/round_up.h"
 
 namespace zerorun {
-namespace {
-
-int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
-
-}  // namespace
 
 GroupLayout::GroupLayout(const ParameterGroup& group, int ranks) : ranks_(ranks) {
   ZR_CHECK(ranks > 0, "a layout for {} ranks, expected at least 1", ranks);

@@ -17,6 +17,7 @@
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/softmax_rows.h"
 #include "core/ops/side.h"
+#include "core/round_up.h"
 #include "core/unit.h"
 
 namespace zerorun::ops {
@@ -33,8 +34,6 @@ void check_targets(const at::Tensor& targets, int64_t vocabulary) {
     }
   }
 }
-
-int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 // Of a row of logits to the next: products on a GPU read 16 bytes at a time only where rows begin at such addresses, as those of most vocabularies would not.
 int64_t stride_of(int64_t vocabulary, Side side) { return side == Side::gpu ? round_up(vocabulary, kGpuLogitsMultiple) : vocabulary; }

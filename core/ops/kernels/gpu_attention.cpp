@@ -11,6 +11,7 @@
 #include "core/gpu/shape.h"
 #include "core/memory.h"
 #include "core/ops/kernels/number.h"
+#include "core/round_up.h"
 
 namespace zerorun::ops {
 namespace {
@@ -22,7 +23,6 @@ bool flashes(const Heads& heads) {
   return is_reduced(heads.query.scalar_type()) && heads.query.size(3) % 8 == 0 && heads.query.size(3) <= 256 && heads.query.size(2) > 1;
 }
 
-int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 int64_t blocks_of(int64_t count, int64_t block) { return (count + block - 1) / block; }
 int64_t padded_width(int64_t width) { return round_up(width, width <= 128 ? 32 : 64); }
 

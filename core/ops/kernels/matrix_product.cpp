@@ -14,6 +14,7 @@
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/tile_packing.h"
 #include "core/ops/side.h"
+#include "core/round_up.h"
 
 namespace zerorun::ops {
 namespace {
@@ -21,8 +22,6 @@ namespace {
 namespace blas = at::native::cpublas;
 
 constexpr int64_t kMaxRows = 256, kMaxColumns = 256, kMaxDepth = 512;
-
-int64_t round_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 
 PackedMatrix packed(const at::Tensor& matrix) {
   ZR_CHECK(matrix.stride(0) == 1 || matrix.stride(1) == 1 || matrix.numel() == 0, "a matrix of strides {} and {}, expected one of them to be 1",

@@ -88,9 +88,9 @@ float scalar(const Handle& handle, const void* value) {
   return *static_cast<const float*>(value);
 }
 
-cublasStatus_t submit(cublasHandle_t handle, const Product& product) {
+cublasStatus_t submit(cudaStream_t stream, const Product& product) {
   stand_in::count(stand_in::Asked::product);
-  stand_in::timeline_of(of(handle).stream).submit([product] { multiply(product); });
+  stand_in::timeline_of(stream).submit([product] { multiply(product); });
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -132,7 +132,7 @@ cublasStatus_t cublasSetPointerMode_v2(cublasHandle_t handle, cublasPointerMode_
 cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cublasOperation_t b_op, int m, int n, int k, const void* alpha, const void* a, cudaDataType_t a_type, int lda,
                             const void* b, cudaDataType_t b_type, int ldb, const void* beta, void* c, cudaDataType_t c_type, int ldc, cublasComputeType_t, cublasGemmAlgo_t) {
   const Matrix result{c, c_type, ldc, 0};
-  return submit(handle, {a_op != CUBLAS_OP_N, b_op != CUBLAS_OP_N, m, n, k, 1, scalar(of(handle), alpha), scalar(of(handle), beta), {const_cast<void*>(a), a_type, lda, 0},
+  return submit(of(handle).stream, {a_op != CUBLAS_OP_N, b_op != CUBLAS_OP_N, m, n, k, 1, scalar(of(handle), alpha), scalar(of(handle), beta), {const_cast<void*>(a), a_type, lda, 0},
                          {const_cast<void*>(b), b_type, ldb, 0}, result, result});
 }
 cublasStatus_t cublasSgemm_v2(cublasHandle_t handle, cublasOperation_t a_op, cublasOperation_t b_op, int m, int n, int k, const float* alpha, const float* a, int lda, const float* b, int ldb,
@@ -143,7 +143,7 @@ cublasStatus_t cublasGemmStridedBatchedEx(cublasHandle_t handle, cublasOperation
                                           int lda, long long a_apart, const void* b, cudaDataType_t b_type, int ldb, long long b_apart, const void* beta, void* c, cudaDataType_t c_type, int ldc,
                                           long long c_apart, int batch, cublasComputeType_t, cublasGemmAlgo_t) {
   const Matrix result{c, c_type, ldc, c_apart};
-  return submit(handle, {a_op != CUBLAS_OP_N, b_op != CUBLAS_OP_N, m, n, k, batch, scalar(of(handle), alpha), scalar(of(handle), beta), {const_cast<void*>(a), a_type, lda, a_apart},
+  return submit(of(handle).stream, {a_op != CUBLAS_OP_N, b_op != CUBLAS_OP_N, m, n, k, batch, scalar(of(handle), alpha), scalar(of(handle), beta), {const_cast<void*>(a), a_type, lda, a_apart},
                          {const_cast<void*>(b), b_type, ldb, b_apart}, result, result});
 }
 cublasStatus_t cublasSgemmStridedBatched(cublasHandle_t handle, cublasOperation_t a_op, cublasOperation_t b_op, int m, int n, int k, const float* alpha, const float* a, int lda,
@@ -207,12 +207,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t made, const
   const auto& of_a = *reinterpret_cast<Layout*>(a_made);
   const auto& of_d = *reinterpret_cast<Layout*>(d_made);
   const bool turn_a = description.a != CUBLAS_OP_N;
-  const Product product{turn_a, description.b != CUBLAS_OP_N, static_cast<int64_t>(of_d.rows), static_cast<int64_t>(of_d.columns), static_cast<int64_t>(turn_a ? of_a.rows : of_a.columns),
+  return submit(stream, {turn_a, description.b != CUBLAS_OP_N, static_cast<int64_t>(of_d.rows), static_cast<int64_t>(of_d.columns), static_cast<int64_t>(turn_a ? of_a.rows : of_a.columns),
                         of_d.batch, *static_cast<const float*>(alpha), *static_cast<const float*>(beta), matrix(a, a_made), matrix(b, b_made), matrix(c, c_made), matrix(d, d_made),
-                        description.epilogue == CUBLASLT_EPILOGUE_BIAS ? description.bias : nullptr};
-  stand_in::count(stand_in::Asked::product);
-  stand_in::timeline_of(stream).submit([product] { multiply(product); });
-  return CUBLAS_STATUS_SUCCESS;
+                        description.epilogue == CUBLASLT_EPILOGUE_BIAS ? description.bias : nullptr});
 }
 
 }  // extern "C"
