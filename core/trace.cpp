@@ -48,14 +48,11 @@ void Trace::add(const std::string& lane, const std::string& name, Clock::time_po
   spans_.push_back({static_cast<int>(found - lanes_.begin()), name, std::max(begin, start_), end, bytes});
 }
 
-Trace::Total Trace::total(const Wanted& wanted) const {
+double Trace::seconds_of(const Wanted& wanted) const {
   const std::lock_guard lock(mutex_);
-  Total total;
   std::vector<std::pair<Clock::time_point, Clock::time_point>> times;
   for (const auto& span : spans_) {
-    if (!wanted(lanes_[static_cast<size_t>(span.lane)], span.name)) continue;
-    times.emplace_back(span.begin, span.end);
-    total.bytes += span.bytes;
+    if (wanted(lanes_[static_cast<size_t>(span.lane)], span.name)) times.emplace_back(span.begin, span.end);
   }
   std::ranges::sort(times);
   Clock::duration time{};
@@ -65,8 +62,7 @@ Trace::Total Trace::total(const Wanted& wanted) const {
     time += to - std::max(from, end);
     end = to;
   }
-  total.seconds = std::chrono::duration<double>(time).count();
-  return total;
+  return std::chrono::duration<double>(time).count();
 }
 
 std::string Trace::json(int rank) const {

@@ -21,13 +21,9 @@ class Trace {
   void stop();
   // `bytes` that it moved; 0 where it moves none.
   void add(const std::string& lane, const std::string& name, Clock::time_point begin, Clock::time_point end, int64_t bytes = 0);
-  // Of the spans that `wanted` picks by lane and name: the time during which one of them runs at least, and what they moved.
-  struct Total {
-    double seconds = 0;
-    int64_t bytes = 0;
-  };
+  // The seconds during which one at least of the spans runs that `wanted` picks by lane and name.
   using Wanted = std::function<bool(const std::string& lane, const std::string& name)>;
-  Total total(const Wanted& wanted) const;
+  double seconds_of(const Wanted& wanted) const;
   // Chrome's trace events: a lane is a thread of process `rank`; microseconds from the start.
   std::string json(int rank) const;
 

@@ -113,19 +113,19 @@ struct Measured {
 ByResource busy_of(const Trace& trace) {
   ByResource busy;
   const auto in_lane = [&](const std::string& wanted) {
-    return trace.total([&](const std::string& lane, const std::string&) { return lane == wanted; }).seconds;
+    return trace.seconds_of([&](const std::string& lane, const std::string&) { return lane == wanted; });
   };
   const auto in_lanes_of = [&](const char* what) {
-    return trace.total([&](const std::string& lane, const std::string&) { return lane.ends_with(what); }).seconds;
+    return trace.seconds_of([&](const std::string& lane, const std::string&) { return lane.ends_with(what); });
   };
   const auto computes = [](const std::string& lane, const std::string& name) { return lane == "compute" && name != "update"; };
   const auto updates = [](const std::string& lane, const std::string& name) { return lane == "update" || (lane == "compute" && name == "update"); };
-  busy[Resource::compute] = trace.total(computes).seconds;
+  busy[Resource::compute] = trace.seconds_of(computes);
   busy[Resource::to_device] = in_lane("up");
   busy[Resource::to_host] = in_lane("down");
   busy[Resource::disk_read] = in_lanes_of(" reads");
   busy[Resource::disk_write] = in_lanes_of(" writes");
-  busy[Resource::update] = trace.total(updates).seconds;
+  busy[Resource::update] = trace.seconds_of(updates);
   return busy;
 }
 
@@ -165,14 +165,6 @@ Measured measure(const Trial& trial) {
   return {ledger.usage(), process_anonymous_bytes() + shared_bytes(), in_use, percentile(seconds, 0.5), busy};
 }
 
-std::string why_not(const Trial& trial, const RankMemory& memory, int local_ranks) {
-  if (trial.device.gpu) {
-    const int64_t needed = memory.gpu->reserved.predicted, free = gpu::memory().free / memory.gpu->baseline.ranks;
-    if (needed > free) return fmt::format("needs {} of the GPU, of which {} are free", readable_bytes(needed), readable_bytes(free));
-  }
-  return lack_of_memory(memory, local_ranks);
-}
-
 OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, int local_ranks) {
   OffloadRow row{.trains = trial.trains, .mode = mode, .memory = {}, .amounts = {}, .busy = {}, .predicted = {}, .not_run = ""};
   const auto prediction = predict(trial);
@@ -180,7 +172,7 @@ OffloadRow run_row(const Trial& trial, Moves mode, const OffloadBench& bench, in
   row.amounts = sum_of(amounts_of(prediction.step, {}));
   row.amounts[Resource::memory] = 0;  // in the time of the products
   row.predicted = step_time(prediction.step, bench.rates, computation_of(trial.settings, trial.engine_options_of_ranks(), trial.shape));
-  row.not_run = why_not(trial, row.memory, local_ranks);
+  row.not_run = lack_of_memory(row.memory, local_ranks);
   const auto lacking = gather(trial.communicator(), row.not_run.empty() ? 0 : 1);
   if (std::ranges::find(lacking, 1) != lacking.end()) {
     if (row.not_run.empty()) row.not_run = "another host has too little memory";

@@ -186,6 +186,10 @@ bool is_lack_of_memory(const std::exception& error) {
 int64_t peak_that_must_fit(const RankMemory& memory) { return memory.gpu ? memory.gpu_reserved_with_export : memory.process_peak_with_export; }
 
 std::string lack_of_memory(const RankMemory& memory, int processes) {
+  if (memory.gpu) {
+    const int64_t needed = memory.gpu->reserved.predicted, free = gpu::memory().free / memory.gpu->baseline.ranks;
+    if (needed > free) return fmt::format("needs {} of the GPU, of which {} are free", readable_bytes(needed), readable_bytes(free));
+  }
   const auto found = memory_shortage(memory.process_peak.predicted - memory.process_baseline, processes);
   if (!found) return "";
   return fmt::format("needs {} {}, {} has {}", readable_bytes(found->needed), found->of_one_process ? "more" : "on this host",

@@ -65,7 +65,7 @@ Communication predicted_communication(const Prediction& prediction);
 // Where the export at the end takes more than the steps do: a line that says so, ended. Else "".
 std::string export_note(const RankMemory& memory);
 
-// Why `processes` of this host do not fit on it; empty where they do.
+// Why `processes` of this host, each on its GPU where `memory` has one, do not fit there now; empty where they do.
 std::string lack_of_memory(const RankMemory& memory, int processes);
 
 // Throws Error(out_of_memory) where the predicted peak of a process, the export included, exceeds memory.limit, or what

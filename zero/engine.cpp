@@ -35,6 +35,7 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
   update_ = {updates_ + 1, lr, 1 / scale};
   Carry losses;  // of micro-batches: on a GPU they are known when all is done
   stage_.restart();
+  norms_->restart();
   for (const auto& batch : micro_batches) {
     const MicroBatchPlace place{&batch == &micro_batches.front(), &batch == &micro_batches.back()};
     StepContext context{{}, {}, Mode::train, per_token * scale, {options_.seed, steps_, batch.first_sample}};
@@ -53,7 +54,6 @@ StepResult Engine::train_step(std::span<const Batch> micro_batches, double lr) {
     const SentScope sent(options_.sent, work_.published);
     for (const auto& group : groups_) group->share_gradients().wait();
   }
-  norms_->restart();
   for (size_t g = 0; g < groups_.size(); ++g) groups_[g]->take_squared_norm(*norms_, g);
   const StepSums sums = decision_ ? update_by_decision(losses) : sum_on_host(losses);
   StepResult result{sums.loss * per_token, std::sqrt(sums.squared_norm) / scale, tokens, scale};
@@ -165,7 +165,7 @@ void Engine::finish(const Visit& visit, MicroBatchPlace place) {
   if (!visit.backward) return;
   finish_reduces(place);
   const Span scratch = span_of(scratch_);
-  for (const int group : visit.reduce) reduces_.push_back({group, groups_[group]->reduce(scratch, place)});
+  for (const int group : visit.reduce) reduces_.push_back({group, groups_[group]->reduce(scratch, place, *norms_, static_cast<size_t>(group))});
 }
 
 // No rank computes with what has been summed any more.

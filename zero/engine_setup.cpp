@@ -48,6 +48,7 @@ Engine::Engine(const Model& model, Communicator& communicator, const Optimizer& 
                                                                      .precision = precision,
                                                                      .optimizer_states = optimizer.state_count(),
                                                                      .ranks = communicator.size(),
+                                                                     .micro_batches = options_.micro_batches,
                                                                      .inference = inference,
                                                                      .device = options_.device,
                                                                      .counts_only = is_meta});

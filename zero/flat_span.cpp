@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstring>
 #include <vector>
@@ -110,8 +111,7 @@ void round_masters(Span masters, Span to, const Rounding& rounding) {
 void add(Span part, Span sum) {
   if (!part.data || !sum.data) return;
   if (part.side == Side::gpu && sum.side == Side::gpu) return kernels::add(part, sum, gpu::current_stream());
-  if (part.side == Side::gpu) return read_in_host_memory(part, [&](int64_t begin, Span values) { add(values, sum.part(begin, values.count)); });
-  ZR_CHECK(sum.side == Side::host, "numbers of the host are added to a sum of the GPU");
+  ZR_CHECK(part.side == sum.side, "numbers of one side are added to a sum of the other");
   for_each_block(part.count, [&](int64_t begin, int64_t count) {
     float part_block[kFlatBlock], sum_block[kFlatBlock];
     const float* addend = read_block(part, begin, count, part_block);
@@ -123,6 +123,26 @@ void add(Span part, Span sum) {
     kernels::flat_kernels().add(sum_block, addend, count);
     write_block(sum_block, sum, begin, count);
   });
+}
+
+void add_by_way_of(std::span<std::byte> staging, Span part, Span sum) {
+  if (part.side == Side::host || !part.data) return add(part, sum);
+  const auto element = static_cast<int64_t>(c10::elementSize(part.dtype));
+  const int64_t half = std::ssize(staging) / 2 / element;  // elements
+  ZR_CHECK(half > 0, "a sum in host memory, a part on the GPU, and no memory by way of which it is added");
+  const auto staged = [&](int64_t stretch) { return Span{staging.data() + stretch % 2 * half * element, std::min(half, part.count - stretch * half), part.dtype}; };
+  std::array<Event, 2> arrived;
+  const auto bring = [&](int64_t stretch) {
+    if (stretch * half >= part.count) return;
+    copy(part.part(stretch * half, half), staged(stretch));
+    arrived[static_cast<size_t>(stretch % 2)] = gpu::record();
+  };
+  bring(0);
+  for (int64_t stretch = 0; stretch * half < part.count; ++stretch) {
+    bring(stretch + 1);
+    arrived[static_cast<size_t>(stretch % 2)].finish();
+    add(staged(stretch), sum.part(stretch * half, half));
+  }
 }
 
 // A block is read before it is written, and what is written ends before the next block that is read.

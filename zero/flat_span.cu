@@ -3,6 +3,7 @@
 #include "comm/on_block.h"
 #include "core/gpu/reduce.cuh"
 #include "core/gpu/vector.cuh"
+#include "core/ops/kernels/add_up.h"
 #include "zero/gpu_flat_kernels.h"
 
 namespace zerorun::kernels {
@@ -77,18 +78,6 @@ __global__ void __launch_bounds__(kThreads) square_blocks(const Number* values, 
     for (int apart = 1; apart < kLanes; apart *= 2) sum += __shfl_xor_sync(0xffffffffu, sum, apart);
     if (lane == 0 && length > 0) blocks[block] = sum;
   }
-}
-
-constexpr int kAddingThreads = 1024;
-
-// One block of threads, whose order depends on the count alone.
-__global__ void __launch_bounds__(kAddingThreads) add_blocks(const double* blocks, int64_t count, double* total) {
-  __shared__ double shared[kAddingThreads / kWarp];
-  double sum = 0;
-#pragma unroll 8
-  for (int64_t i = threadIdx.x; i < count; i += kAddingThreads) sum += blocks[i];
-  sum = over_block<Add>(sum, shared);
-  if (threadIdx.x == 0) *total = sum;
 }
 
 // Runs body(from, to) for the types of two spans.
@@ -172,7 +161,7 @@ void sum_of_squares(Span values, double* blocks, double* total, GpuStream stream
              blocks);
     });
   }
-  launch("sum_of_squares of blocks", add_blocks, 1, kAddingThreads, stream, static_cast<const double*>(blocks), count, total);
+  ops::add_up(blocks, count, total, stream);
 }
 
 }  // namespace zerorun::kernels

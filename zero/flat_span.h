@@ -2,8 +2,10 @@
 #pragma once
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "core/span.h"
 #include "zero/rounding.h"
@@ -26,9 +28,13 @@ void round_block(const float* masters, Span to, const Rounding& rounding);
 void round_masters(Span masters, Span to, const Rounding& rounding);
 
 // to = from, sum += part: element by element, in parallel. The spans have as many elements, and are apart. Nothing happens where they have no data.
-// On a GPU in the order of the calling thread's stream. From one side to the other the host waits where it has to compute: always in add, in convert where dtypes differ.
+// On a GPU in the order of the calling thread's stream. From one side to the other convert waits on the host where dtypes differ. add REQUIRES one side.
 void convert(Span from, Span to);
 void add(Span part, Span sum);
+
+// sum += part, where `part` may be on a GPU and `sum` is in host memory: stretch by stretch, of which one arrives in `staging` while the one before it is added. Blocks. `staging` is
+// pinned, and of any size; it is needed where `part` is on a GPU.
+void add_by_way_of(std::span<std::byte> staging, Span part, Span sum);
 
 // Lets fill(begin, part) write all of `to`, part by part: to itself, or to host memory from where it is copied. Blocks.
 void fill_in_host_memory(Span to, const std::function<void(int64_t begin, Span part)>& fill);

@@ -3,7 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include "core/gpu/gpu.h"
-#include "core/ops/kernels/softmax_rows.h"
+#include "core/ops/kernels/add_up.h"
 #include "offload/host_store.h"
 #include "zero/flat_span.h"
 

@@ -26,8 +26,7 @@ void add(Span part, Span sum, GpuStream stream);
 // Between widths it takes a launch for every halving of what is left.
 void convert_in_place(Span from, Span to, GpuStream stream);
 
-// *total becomes the sum of squares in fp64: of blocks of kSumBlock elements, to the bit those of SumOfSquares (gradient_norm.h), which are written to `blocks`, as many doubles as
-// there are blocks; these are then added in an order that depends on their number alone, and is not SumOfSquares', which is one thread's.
+// *total += the sum of squares in fp64, to the bit that of SumOfSquares (gradient_norm.h). `blocks`: a double for each kSumBlock elements, which is overwritten.
 void sum_of_squares(Span values, double* blocks, double* total, GpuStream stream);
 
 }  // namespace zerorun::kernels

@@ -5,21 +5,31 @@
 
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
-#include "core/ops/kernels/softmax_rows.h"
+#include "core/ops/kernels/add_up.h"
 #include "zero/flat_kernels.h"
 #include "zero/flat_span.h"
 #include "zero/gpu_flat_kernels.h"
 
 namespace zerorun {
-
 void SumOfSquares::add(int64_t begin, Span block) {
   float values[kSumBlock];
   blocks_[static_cast<size_t>(begin / kSumBlock)] = kernels::flat_kernels().sum_of_squares(read_block(block, 0, block.count, values), block.count);
 }
 
-// The last block may be short, which the number of blocks does not tell: its sum is written anew whenever something is carried into it.
+// Whole blocks go by themselves; of others the parts are carried together. The last block may be short, which the number of blocks does not tell: its sum is written anew whenever
+// something is carried into it.
 void SumOfSquares::append(Span values) {
   while (values.count > 0) {
+    if (carried_ == 0 && values.count >= kSumBlock) {
+      constexpr int64_t kBlocksPerTask = 64;
+      const int64_t blocks = values.count / kSumBlock;
+      at::parallel_for(0, blocks, kBlocksPerTask, [&](int64_t first, int64_t last) {
+        for (int64_t b = first; b < last; ++b) add((next_block_ + b) * kSumBlock, values.part(b * kSumBlock, kSumBlock));
+      });
+      next_block_ += blocks;
+      values = values.part(blocks * kSumBlock, values.count - blocks * kSumBlock);
+      continue;
+    }
     const Span part = values.part(0, kSumBlock - carried_);
     float block[kSumBlock];
     std::copy_n(read_block(part, 0, part.count, block), part.count, carry_.begin() + carried_);
@@ -34,21 +44,15 @@ void SumOfSquares::append(Span values) {
 }
 
 void SumOfSquares::close() {
-  total_ = 0;
-  for (const double block : blocks_) total_ += block;
+  total_ = ops::add_up(blocks_.data(), std::ssize(blocks_));
   std::vector<double>().swap(blocks_);
 }
 
 double sum_of_squares(Span values) {
   if (!values.data) return 0;
-  constexpr int64_t kBlocksPerTask = 64;
   SumOfSquares squares;
   squares.expect(values.count);
-  at::parallel_for(0, (values.count + kSumBlock - 1) / kSumBlock, kBlocksPerTask, [&](int64_t first, int64_t last) {
-    for (int64_t begin = first * kSumBlock; begin < std::min(values.count, last * kSumBlock); begin += kSumBlock) {
-      squares.add(begin, values.part(begin, kSumBlock));
-    }
-  });
+  squares.append(values);
   squares.close();
   return squares.total();
 }
@@ -88,9 +92,7 @@ double NormsOfGroups::total() {
       if (on_gpu_[g]) values_[g] = taken[g];
     }
   }
-  double total = 0;
-  for (const double value : values_) total += value;
-  return total;
+  return ops::add_up(values_.data(), std::ssize(values_));
 }
 
 }  // namespace zerorun

@@ -142,11 +142,11 @@ void ParamGroup::leave_gradients_unwritten(Span flat) {
   }
 }
 
-Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
+Work ParamGroup::reduce(Span scratch, MicroBatchPlace place, NormsOfGroups& norms, size_t group) {
   const auto& sharding = options_.sharding;
   for (auto& weight : weights_) ops::written(weight.mutable_grad());
   const Span part = unsummed_gradient();
-  if (state_sleeps()) return reduce_and_land(part, scratch, place);
+  if (state_sleeps()) return reduce_and_land(part, scratch, place, norms, group);
   if (sharding.sums_each) {
     const Span summed = part.slice(communicator_.rank(), communicator_.size());
     Work sum = communicator_.reduce_scatter(part, summed, scratch);
@@ -155,18 +155,18 @@ Work ParamGroup::reduce(Span scratch, MicroBatchPlace place) {
       accumulate(summed, own_slice(gradients_, options_.sharding.gradients), place.first);
     });
   }
-  if (sharding.gradients) return sum_over_ranks(part, whole(gradients_), scratch);
+  if (sharding.gradients) return sum_over_ranks(part, whole(gradients_), scratch, norms);
   if (uses_gradient_slot()) accumulate(part, gradients_, place.first);
   if (!place.last) return {};
   if (!sharding.optimizer) return communicator_.all_reduce(whole(gradients_), scratch);
-  return sum_over_ranks(whole(gradients_), whole(own_slice(gradients_, false)), scratch);
+  return sum_over_ranks(whole(gradients_), whole(own_slice(gradients_, false)), scratch, norms);
 }
 
-// The last sum of a step: its squares are taken on the way.
-Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch) {
-  knows_squares_ = slice.data != nullptr && side() == Side::host;
-  if (!knows_squares_) return communicator_.reduce_scatter(full, slice, scratch);
-  squares_.expect(slice.count);
+// The last sum of a step: its squares are taken on the way. On a GPU a sum does not show its blocks.
+Work ParamGroup::sum_over_ranks(Span full, Span slice, Span scratch, const NormsOfGroups& norms) {
+  if (norms.on_gpu()) return communicator_.reduce_scatter(full, slice, scratch);
+  squared_norm_ = SquaredNorm::summed;
+  squares_.expect(slice.data ? slice.count : 0);  // without data none come
   Work sum = communicator_.reduce_scatter(full, slice, scratch, [this](int64_t begin, Span block) { squares_.add(begin, block); });
   return Work([this, sum]() mutable {
     sum.wait();
@@ -203,9 +203,9 @@ Work ParamGroup::share_gradients() {
 
 void ParamGroup::take_squared_norm(NormsOfGroups& norms, size_t group) const {
   if (!trainable()) return;
-  if (state_sleeps() && squares_land_) sleeping_->finish_landing();
-  if (state_sleeps() || knows_squares_) return norms.set(group, squares_.total());
-  norms.take(group, whole(own_slice(gradients_, options_.sharding.gradients)));
+  if (squared_norm_ == SquaredNorm::landing) sleeping_->finish_landing();
+  if (squared_norm_ == SquaredNorm::resident) norms.take(group, whole(own_slice(gradients_, options_.sharding.gradients)));
+  if (squared_norm_ == SquaredNorm::landing || squared_norm_ == SquaredNorm::summed) norms.set(group, squares_.total());
 }
 
 void ParamGroup::update(const Optimizer& optimizer, const UpdateArguments& arguments) {

@@ -93,7 +93,8 @@ class ParamGroup {
   // After the last part of a micro-batch's gradient: what passed through a slot is converted to the dtype of the sum, and
   // kept, or summed over ranks where the sharding sums each micro-batch. Collective where a sum starts: after the last
   // micro-batch at the latest. The result is there when the Work has been waited for.
-  Work reduce(Span scratch, MicroBatchPlace place);
+  // `norms`, `group`: as of take_squared_norm().
+  Work reduce(Span scratch, MicroBatchPlace place, NormsOfGroups& norms, size_t group);
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
   // Of the gradient slot, where summed gradients sleep: what computes next comes after the last has left it.
@@ -101,7 +102,7 @@ class ParamGroup {
     if (state_sleeps()) sleeping_->wait_until_landed();
   }
 
-  // Of the summed gradient in this rank's slice, fp64. Taken while it was summed, where that sum was the last.
+  // Of the summed gradient in this rank's slice, fp64. It may have been taken while that was summed, or before it went to sleep.
   void take_squared_norm(NormsOfGroups& norms, size_t group) const;
   // Now; or beside what follows, where the states sleep; or when the weights are next fetched, where only those sleep.
   void update(const Optimizer& optimizer, const UpdateArguments& arguments);
@@ -132,7 +133,7 @@ class ParamGroup {
   int64_t flat_bytes() const { return layout_.padded_count() * options_.precision.parameter_bytes(); }
   at::TensorOptions options_of(at::ScalarType dtype) const { return at::TensorOptions().dtype(dtype).device(options_.device); }
   void finish_fetch();
-  Work reduce_and_land(Span part, Span scratch, MicroBatchPlace place);
+  Work reduce_and_land(Span part, Span scratch, MicroBatchPlace place, NormsOfGroups& norms, size_t group);
   Rounding rounding_of(int64_t step) const;
   void update_resident(const Optimizer& optimizer, const UpdateArguments& arguments);
   Work publish_slices();
@@ -143,7 +144,7 @@ class ParamGroup {
   at::Tensor updated_part(const at::Tensor& resident, bool sharded) const;
   Span unsummed_gradient();
   void leave_gradients_unwritten(Span flat);
-  Work sum_over_ranks(Span full, Span slice, Span scratch);
+  Work sum_over_ranks(Span full, Span slice, Span scratch, const NormsOfGroups& norms);
   void accumulate(Span part, const at::Tensor& sum, bool first) const;
   void point(at::Storage& storage, void* data) const;
 
@@ -161,9 +162,10 @@ class ParamGroup {
   at::Storage gradient_storage_;    // what their .grad are views of
   std::vector<at::Tensor> weights_;
   Slot gradient_slot_ = nullptr;
-  SumOfSquares squares_;         // of this rank's slice of the gradient
-  bool knows_squares_ = false;  // of this step
-  bool squares_land_ = false;   // they are taken where the sum lands
+  // How the squared norm of this step's gradient is known: at the end from what is resident, from squares_, once that has landed, or it has been taken.
+  enum class SquaredNorm { resident, summed, landing, taken };
+  SquaredNorm squared_norm_ = SquaredNorm::resident;
+  SumOfSquares squares_;  // of this rank's slice of the gradient
   struct DueUpdate {
     const Optimizer* optimizer;
     UpdateArguments arguments;

@@ -40,15 +40,16 @@ void ParamGroup::flush(Slot slot) {
 }
 
 // A sum leaves the device, slice or whole as the optimizer needs it. Where there is nothing to wait for it leaves now.
-Work ParamGroup::reduce_and_land(Span part, Span scratch, MicroBatchPlace place) {
+Work ParamGroup::reduce_and_land(Span part, Span scratch, MicroBatchPlace place, NormsOfGroups& norms, size_t group) {
   const bool sharded = options_.sharding.optimizer, only = place.first && place.last;
   const Span own = part.slice(communicator_.rank(), communicator_.size());
-  Work sum = !sharded ? communicator_.all_reduce(part, scratch) : only ? sum_over_ranks(part, own, scratch) : communicator_.reduce_scatter(part, own, scratch);
-  Work landing([this, sum, part, own, sharded, place, only]() mutable {
+  Work sum = !sharded ? communicator_.all_reduce(part, scratch) : only ? sum_over_ranks(part, own, scratch, norms) : communicator_.reduce_scatter(part, own, scratch);
+  squared_norm_ = only && norms.on_gpu() ? SquaredNorm::taken : only && sharded ? SquaredNorm::summed : SquaredNorm::landing;
+  Work landing([this, sum, part, own, sharded, place, &norms, group]() mutable {
     sum.wait();
-    SleepingGroup::Squares squares{&squares_, sharded ? 0 : communicator_.rank() * own.count, own.count};
-    squares_land_ = place.last && !(only && sharded && side() == Side::host);  // on a GPU a sum does not show its blocks
-    if (!squares_land_) squares.sum = nullptr;
+    if (squared_norm_ == SquaredNorm::taken) norms.take(group, own);
+    const bool land_squares = squared_norm_ == SquaredNorm::landing && place.last;
+    const SleepingGroup::Squares squares{land_squares ? &squares_ : nullptr, sharded ? 0 : communicator_.rank() * own.count, own.count};
     sleeping_->land(sharded ? own : part, place.first, squares);
   });
   if (communicator_.size() == 1) landing.wait();

@@ -60,8 +60,9 @@ SleepingLayout SleepingLayout::of(const SleepingParts& parts, int64_t weights_st
   return layout;
 }
 
-SleepingGroup::SleepingGroup(std::string name, const SleepingParts& parts, SleepingLayout layout, Where weights, Where state, Offloader& offloader)
-    : name_(std::move(name)), parts_(parts), layout_(std::move(layout)), weights_(weights), state_(state), offloader_(offloader) {}
+SleepingGroup::SleepingGroup(std::string name, const SleepingParts& parts, SleepingLayout layout, Where weights, Where state, Offloader& offloader,
+                             std::span<std::byte> staging)
+    : name_(std::move(name)), parts_(parts), layout_(std::move(layout)), weights_(weights), state_(state), offloader_(offloader), staging_(staging) {}
 
 void SleepingGroup::initialise(const std::function<void(int64_t begin, int64_t count, float* out)>& fill) {
   const auto write = [&](const Stripes& stripes, Where where, int last, int fp32_part) {
@@ -105,9 +106,8 @@ void SleepingGroup::land(Span part, bool first, Squares squares) {
   if (squares.sum) squares.sum->expect(part.data ? squares.count : 0);  // without data none come
   const auto work = by_stripe([this, &stripes, part, first, squares](int64_t s, std::byte* piece) {
     const Span sum{piece, stripes.count(s), parts_.precision.gradients}, addend = part.part(stripes.begin(s), sum.count);
-    first ? convert(addend, sum) : add(addend, sum);
+    first ? convert(addend, sum) : add_by_way_of(staging_, addend, sum);
     if (!squares.sum) return;
-    if (addend.side == Side::gpu) gpu::synchronize();  // the sum is read here
     const int64_t begin = std::max<int64_t>(squares.begin - stripes.begin(s), 0), end = std::min(squares.begin + squares.count - stripes.begin(s), sum.count);
     if (begin < end) squares.sum->append(sum.part(begin, end - begin));
     if (s == stripes.size() - 1) squares.sum->close();

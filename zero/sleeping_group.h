@@ -44,8 +44,8 @@ class SleepingGroup {
     int64_t offset = 0;
   };
 
-  // REQUIRES that the stores and the offloader outlive this. `name` is for labels of moves.
-  SleepingGroup(std::string name, const SleepingParts& parts, SleepingLayout layout, Where weights, Where state, Offloader& offloader);
+  // REQUIRES that the stores, the offloader and `staging` outlive this. `name` is for labels of moves; `staging` is what land() needs to add where gradients come from a GPU.
+  SleepingGroup(std::string name, const SleepingParts& parts, SleepingLayout layout, Where weights, Where state, Offloader& offloader, std::span<std::byte> staging);
 
   bool has_weights() const { return parts_.weights; }
   bool has_state() const { return parts_.state; }
@@ -88,6 +88,7 @@ class SleepingGroup {
   const SleepingLayout layout_;
   const Where weights_, state_;
   Offloader& offloader_;
+  const std::span<std::byte> staging_;
   Event stored_;   // the last change
   Event fetched_;
   Event landed_;

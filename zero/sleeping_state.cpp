@@ -14,6 +14,8 @@ namespace {
 
 using Device = SleepingPlace::Device;
 
+constexpr int64_t kStaging = int64_t{16} << 20;  // half of it is under way while the other half is added
+
 // Groups whose states sleep: all, but for the last that make up less than what may stay.
 std::vector<bool> sleeping_states(const Model& model, const SleepingStateOptions& options) {
   const auto& groups = model.groups();
@@ -77,6 +79,7 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
     int64_t weights_offset = 0, state_offset = 0;
   };
   std::vector<std::optional<Planned>> planned(model.groups().size());
+  int64_t largest_gradient = 0;
   OffloaderOptions moves{.make_stream = options.offload.make_stream, .counts_only = options.counts_only};
   const auto on_disk = [&](const SleepingPlace& place, const std::optional<Stripes>& stripes) {
     if (place.device != Device::disk || !stripes) return;
@@ -96,6 +99,7 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
     auto stripes = SleepingLayout::of(parts, stripe_of(weights_place), stripe_of(state_place));
     on_disk(weights_place, stripes.weights);
     on_disk(state_place, stripes.state);
+    if (parts.state) largest_gradient = std::max(largest_gradient, parts.count * parts.precision.gradient_bytes());
     auto& plan = planned[g].emplace(Planned{parts, std::move(stripes)});
     if (plan.layout.weights) plan.weights_offset = space_at(weights_place).take(plan.layout.weights);
     if (plan.layout.state) plan.state_offset = space_at(state_place).take(plan.layout.state);
@@ -122,6 +126,11 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
                                                                      .device = options.device,
                                                                      .counts_only = options.counts_only});
   }
+  std::span<std::byte> staging;
+  if (ledger.device() == Side::gpu && options.micro_batches > 1 && largest_gradient > 0) {
+    staging_ = take_host_memory(in_store_units(std::min(kStaging, largest_gradient)), ledger, options.counts_only);
+    if (staging_->data()) staging = {staging_->data(), static_cast<size_t>(staging_->bytes())};
+  }
   for (size_t g = 0; g < planned.size(); ++g) {
     if (!planned[g]) {
       groups_.push_back(nullptr);
@@ -132,7 +141,7 @@ SleepingState::SleepingState(const Model& model, MemoryLedger& ledger, const Sle
       return stripes ? SleepingGroup::Where{space_at(place).store.get(), offset} : SleepingGroup::Where{};
     };
     const auto weights = where(layout.weights, weights_place, weights_offset), state = where(layout.state, state_place, state_offset);
-    groups_.push_back(std::make_unique<SleepingGroup>(model.groups()[g].name, parts, std::move(layout), weights, state, *offloader_));
+    groups_.push_back(std::make_unique<SleepingGroup>(model.groups()[g].name, parts, std::move(layout), weights, state, *offloader_, staging));
   }
 }
 

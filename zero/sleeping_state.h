@@ -20,6 +20,7 @@ struct SleepingStateOptions {
   Precision precision = {};
   int optimizer_states = 0;
   int ranks = 1;
+  int micro_batches = 1;
   bool inference = false;    // parameters only
   at::Device device = at::kCPU;
   bool counts_only = false;  // charges `ledger`, and nothing else
@@ -48,6 +49,7 @@ class SleepingState {
   Space& space_at(const SleepingPlace& place);
 
   std::vector<std::unique_ptr<Space>> spaces_;
+  std::unique_ptr<Store> staging_;  // null where no gradient of a GPU is added to one that sleeps
   std::vector<std::unique_ptr<SleepingGroup>> groups_;
   std::unique_ptr<SleepingFrames> frames_;
   std::unique_ptr<Offloader> offloader_;  // the last, so that nothing moves any more when the rest goes

@@ -60,8 +60,8 @@ Event record();
 void synchronize();
 
 // A stream beside: tasks run on a thread of its own, which launches their copies on a stream of the GPU. A task comes after what the thread that
-// submits it has launched so far. Its event has happened when what it launched is done.
-std::unique_ptr<Stream> make_stream();
+// submits it has launched so far. Its event has happened when what it launched is done. What tasks compute on the host they compute with so many threads.
+std::unique_ptr<Stream> make_stream(int threads = 1);
 
 // In the order of the calling thread's stream; from or to host memory at full speed, and without a wait, where that is pinned.
 void copy(const void* from, void* to, int64_t bytes);

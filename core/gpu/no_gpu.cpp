@@ -17,7 +17,7 @@ Memory memory() { fail_absent(); }
 GpuStream current_stream() { fail_absent(); }
 Event record() { fail_absent(); }
 void synchronize() { fail_absent(); }
-std::unique_ptr<Stream> make_stream() { fail_absent(); }
+std::unique_ptr<Stream> make_stream(int) { fail_absent(); }
 std::unique_ptr<detail::AddressStretch> make_stretch() { fail_absent(); }
 void copy(const void*, void*, int64_t) { fail_absent(); }
 void copy_rows(const void*, int64_t, void*, int64_t, int64_t, int64_t) { fail_absent(); }

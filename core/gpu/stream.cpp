@@ -76,7 +76,7 @@ class Launched final : public Event::State {
 
 class GpuThreadStream final : public Stream {
  public:
-  GpuThreadStream() : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)) {}
+  explicit GpuThreadStream(int threads) : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/true)), thread_(threads) {}
 
   using Stream::submit;
   Event submit(Task task, std::vector<Event> after) override {
@@ -101,7 +101,7 @@ class GpuThreadStream final : public Stream {
 GpuStream current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 Event record() { return Event(std::make_shared<Mark>()); }
 void synchronize() { check(cudaStreamSynchronize(current_stream()), "waiting for what was launched"); }
-std::unique_ptr<Stream> make_stream() { return std::make_unique<GpuThreadStream>(); }
+std::unique_ptr<Stream> make_stream(int threads) { return std::make_unique<GpuThreadStream>(threads); }
 
 void copy(const void* from, void* to, int64_t bytes) {
   if (bytes == 0 || from == to) return;

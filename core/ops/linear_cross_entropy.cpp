@@ -13,6 +13,7 @@
 #include "core/memory.h"
 #include "core/operation_count.h"
 #include "core/ops/gradient.h"
+#include "core/ops/kernels/add_up.h"
 #include "core/ops/kernels/matrix_product.h"
 #include "core/ops/kernels/number.h"
 #include "core/ops/kernels/softmax_rows.h"
@@ -83,12 +84,11 @@ void losses_of(const Chunk& chunk, const at::Tensor& targets, double gradient_sc
   });
 }
 
-void add_in_order(const at::Tensor& losses, at::Tensor& sum) {
+void add_losses(const at::Tensor& losses, at::Tensor& sum) {
   if (losses.is_meta()) return;
-  if (losses.is_cuda()) return add_up(losses.const_data_ptr<double>(), losses.numel(), sum.data_ptr<double>(), gpu::current_stream());
-  auto* total = sum.data_ptr<double>();
   const auto* loss = losses.const_data_ptr<double>();
-  for (int64_t i = 0; i < losses.numel(); ++i) *total += loss[i];
+  if (losses.is_cuda()) return add_up(loss, losses.numel(), sum.data_ptr<double>(), gpu::current_stream());
+  *sum.data_ptr<double>() += add_up(loss, losses.numel());
 }
 
 struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
@@ -110,7 +110,7 @@ struct LinearCrossEntropy : torch::autograd::Function<LinearCrossEntropy> {
       const auto part = x.narrow(0, begin, count), logits = chunk.logits.narrow(0, 0, count);
       multiply(logits, part, weight.t());
       losses_of(chunk, targets.narrow(0, begin, count), training ? loss_scale : 0);
-      add_in_order(chunk.losses.narrow(0, 0, count), sum);
+      add_losses(chunk.losses.narrow(0, 0, count), sum);
       if (dx.defined()) multiply(dx.narrow(0, begin, count), logits, weight);
       if (dweight.defined()) std::exchange(is_first, false) ? multiply(dweight, logits.t(), part) : add_product(dweight, logits.t(), part);
     }

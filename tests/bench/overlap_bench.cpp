@@ -65,7 +65,7 @@ Parts run(const Model& model, int64_t tokens, const OffloadOptions& offload) {
     }
     trace.stop();
     const auto per_step = [&](const char* lane, const char* name) {
-      return trace.total([&](const std::string& its_lane, const std::string& its_name) { return its_lane == lane && its_name.starts_with(name); }).seconds / kSteps;
+      return trace.seconds_of([&](const std::string& its_lane, const std::string& its_name) { return its_lane == lane && its_name.starts_with(name); }) / kSteps;
     };
     std::ranges::sort(seconds);
     parts = {seconds[kSteps / 2], per_step("compute", "forward"), per_step("compute", "backward"), per_step("update", "update")};

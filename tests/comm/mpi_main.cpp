@@ -1,59 +1,41 @@
-// Runs the contract suite on ranks that are processes: every rank runs every test, in the same order.
+// Runs the contract suite on ranks that are processes.
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <exception>
 #include <numeric>
 
 #include "comm/connect.h"
 #include "comm/counting_communicator.h"
 #include "comm/gather.h"
 #include "comm/mpi_communicator.h"
-#include "comm/mpi_session.h"
 #include "core/memory.h"
 #include "tests/comm/contract_suite.h"
+#include "tests/comm/rank_program.h"
 #include "tests/comm/sent_bytes.h"
 
 namespace zerorun::test {
 namespace {
 
-// A test that throws on one rank would leave its peers waiting: all end.
-template <typename Connect>
-void run_on_this_rank(MpiSession& session, Connect connect, const std::function<void(Communicator&)>& body) {
-  try {
-    const std::shared_ptr<Communicator> communicator = connect(session);
-    body(*communicator);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "rank %d: %s\n", session.rank(), error.what());
-    session.abort(1);
-  }
-}
-
-// Set in main, before gtest asks for the parameters.
-MpiSession* the_session = nullptr;
-
 std::vector<Backend> backends() {
   const Backend messages{"messages", the_session->size(), [](const auto& body) {
-                           run_on_this_rank(*the_session, [](auto& session) { return std::make_shared<MpiCommunicator>(session); }, body);
+                           run_on_this_rank([](auto& session) { return std::make_shared<MpiCommunicator>(session); }, body);
                          }};
   const Backend host{"host", the_session->size(), [](const auto& body) {
-                       run_on_this_rank(*the_session, [](auto& session) { return connect(session); }, body);
+                       run_on_this_rank([](auto& session) { return connect(session); }, body);
                      }};
   std::vector<Backend> all{messages, counted(messages), host, registered(host)};
   for (int hosts = 2; hosts <= the_session->size(); ++hosts) {
     if (the_session->size() % hosts != 0) continue;
     const auto connected = [hosts](auto& session) { return connect(session, {.pretend_hosts = hosts}); };
-    const Backend strict{"hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, connected, body); }};
+    const Backend strict{"hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(connected, body); }};
     const auto checked = [hosts](auto& session) { return connect(session, {.pretend_hosts = hosts, .check_every_collective = true}); };
-    const Backend checks{"checked_hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, checked, body); }};
+    const Backend checks{"checked_hosts_" + std::to_string(hosts), the_session->size(), [=](const auto& body) { run_on_this_rank(checked, body); }};
     all.insert(all.end(), {strict, registered(strict), checks});
   }
   if (the_session->size() > 1) {  // one rank each: the order of hosts is that of ranks
     const auto connected = [](auto& session) { return connect(session, {.pretend_hosts = session.size(), .strict = false}); };
-    all.push_back({"fast_host_each", the_session->size(), [=](const auto& body) { run_on_this_rank(*the_session, connected, body); }});
+    all.push_back({"fast_host_each", the_session->size(), [=](const auto& body) { run_on_this_rank(connected, body); }});
   }
   return all;
 }
@@ -74,7 +56,7 @@ TEST(Hierarchical, BytesBetweenHostsAreThoseOfTheFormulas) {
   if (n == 1) return;
   for (const bool strict : {true, false}) {
     const auto connected = [&](auto& session) { return connect(session, {.pretend_hosts = n, .strict = strict}); };
-    run_on_this_rank(*the_session, connected, [&](Communicator& inner) {
+    run_on_this_rank(connected, [&](Communicator& inner) {
       CountingCommunicator communicator(inner);
       const int64_t count = 100'000;
       const at::Tensor memory = communicator.allocate(count * n * 4), slice = communicator.allocate(count * 4);
@@ -102,7 +84,7 @@ TEST(Hierarchical, FastSumsInsideAHostFirst) {
   const auto sum = [&](bool strict, std::vector<float>& result) {
     int64_t bytes = 0;
     const auto connected = [&](auto& session) { return connect(session, {.pretend_hosts = 2, .strict = strict}); };
-    run_on_this_rank(*the_session, connected, [&](Communicator& communicator) {
+    run_on_this_rank(connected, [&](Communicator& communicator) {
       const int64_t count = 5'000;
       const at::Tensor memory = communicator.allocate(count * n * 4), scratch = communicator.allocate(communicator.reduce_scratch_bytes(count, at::kFloat));
       const Span full{memory.data_ptr(), count * n, at::kFloat};
@@ -138,8 +120,8 @@ TEST(MpiSession, KnowsTheRanksOfThisHost) {
 TEST(Communicators, TwoOfThemDoNotMixTheirCollectives) {
   const auto connected = [](auto& session) { return connect(session); };
   const auto by_messages = [](auto& session) { return std::make_shared<MpiCommunicator>(session); };
-  run_on_this_rank(*the_session, connected, [&](Communicator& first) {
-    run_on_this_rank(*the_session, by_messages, [&](Communicator& second) {
+  run_on_this_rank(connected, [&](Communicator& first) {
+    run_on_this_rank(by_messages, [&](Communicator& second) {
       const int n = first.size();
       std::vector<int> mine = {first.rank(), 100 + first.rank()}, ones(n), hundreds(n);
       Work one = first.all_gather({&mine[0], 1, at::kInt}, {ones.data(), n, at::kInt});
@@ -155,36 +137,18 @@ TEST(Communicators, TwoOfThemDoNotMixTheirCollectives) {
 // Once in a job's life: the claim outlives the question.
 TEST(MpiSession, OneRankOfAHostSpeaksForTheJob) {
   const auto connected = [](auto& session) { return connect(session); };
-  run_on_this_rank(*the_session, connected, [](Communicator& communicator) {
+  run_on_this_rank(connected, [](Communicator& communicator) {
     const auto speaks = gather(communicator, static_cast<int>(the_session->claim_to_speak()));
     EXPECT_EQ(std::accumulate(speaks.begin(), speaks.end(), 0), 1);
     EXPECT_FALSE(the_session->claim_to_speak() && communicator.size() > 1);
   });
 }
 
-class QuietUnlessFailed : public testing::EmptyTestEventListener {
-  void OnTestPartResult(const testing::TestPartResult& result) override {
-    if (result.failed()) {
-      std::fprintf(stderr, "rank %d: %s:%d: %s\n", the_session->rank(), result.file_name(), result.line_number(),
-                   result.message());
-    }
-  }
-};
-
 int run(int argc, char** argv) {
   install_counting_allocators();
-  MpiSession session(60, [](const std::string& message) {
-    std::fprintf(stderr, "%s\n", message.c_str());
-    _exit(82);
-  });
+  MpiSession session(60, end_on_timeout);
   the_session = &session;
-  testing::InitGoogleTest(&argc, argv);
-  if (session.rank() > 0) {
-    auto& listeners = testing::UnitTest::GetInstance()->listeners();
-    delete listeners.Release(listeners.default_result_printer());
-    listeners.Append(new QuietUnlessFailed);
-  }
-  return RUN_ALL_TESTS();
+  return run_all_tests(argc, argv);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 // are staged through host memory. Exit status 0 where all passes.
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -18,29 +17,21 @@
 #include "comm/buffers.h"
 #include "comm/connect.h"
 #include "comm/gather.h"
-#include "comm/mpi_session.h"
 #include "comm/nccl_communicator.h"
 #include "comm/staged_communicator.h"
 #include "core/error.h"
 #include "core/gpu/gpu.h"
 #include "core/memory.h"
 #include "tests/comm/contract_suite.h"
+#include "tests/comm/rank_program.h"
 
 namespace zerorun::test {
 namespace {
 
-MpiSession* the_session = nullptr;  // set in main, before gtest asks for the parameters
 bool shares_a_gpu = false;
 
-// A test that throws on one rank would leave its peers waiting: all end.
 void run_on_this_rank(const std::function<void(Communicator& control)>& body) {
-  try {
-    const auto control = connect(*the_session);
-    body(*control);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "rank %d: %s\n", the_session->rank(), error.what());
-    the_session->abort(1);
-  }
+  test::run_on_this_rank([](MpiSession& session) { return connect(session); }, body);
 }
 
 NcclOptions options(bool strict, double timeout_seconds = 60) {
@@ -165,18 +156,9 @@ TEST(Nccl, RanksThatShareAGpuAreTold) {
   });
 }
 
-class QuietUnlessFailed : public testing::EmptyTestEventListener {
-  void OnTestPartResult(const testing::TestPartResult& result) override {
-    if (result.failed()) std::fprintf(stderr, "rank %d: %s:%d: %s\n", the_session->rank(), result.file_name(), result.line_number(), result.message());
-  }
-};
-
 int run(int argc, char** argv) {
   install_counting_allocators();
-  MpiSession session(60, [](const std::string& message) {
-    std::fprintf(stderr, "%s\n", message.c_str());
-    _exit(82);
-  });
+  MpiSession session(60, end_on_timeout);
   the_session = &session;
   const auto gpus = static_cast<int>(gpu::visible().size());
   if (gpus == 0) {
@@ -185,13 +167,7 @@ int run(int argc, char** argv) {
   }
   shares_a_gpu = session.local_size() > gpus;
   gpu::start({.index = session.local_rank() % gpus});
-  testing::InitGoogleTest(&argc, argv);
-  if (session.rank() > 0) {
-    auto& listeners = testing::UnitTest::GetInstance()->listeners();
-    delete listeners.Release(listeners.default_result_printer());
-    listeners.Append(new QuietUnlessFailed);
-  }
-  return RUN_ALL_TESTS();
+  return run_all_tests(argc, argv);
 }
 
 }  // namespace

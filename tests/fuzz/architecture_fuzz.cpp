@@ -1,5 +1,5 @@
-// Any bytes as the config.json of a model to be estimated. The reader must accept or refuse with Error(bad_data) or Error(configuration); what it
-// accepts has counts that add up, and every formula of it is a figure or an error.
+// Any bytes as the config.json of a model to be estimated. The reader must accept or refuse with Error(bad_data) or Error(configuration) that
+// names the file; what it accepts has counts that add up, and every formula of it is a figure or an error.
 #include "core/error.h"
 #include "core/model.h"
 #include "core/weights/architecture_config.h"
@@ -29,10 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace zerorun;
   static const Folder folder;
   folder.write("config.json", {reinterpret_cast<const char*>(data), size});
-  try {
-    check(read_architecture(folder.path()));
-  } catch (const Error& error) {
-    require(error.kind() == ErrorKind::bad_data || error.kind() == ErrorKind::configuration);
-  }
+  const auto model = accepted([&] { return read_architecture(folder.path()); }, {ErrorKind::bad_data, ErrorKind::configuration}, folder.path() + "/config.json");
+  if (model) check(*model);
   return 0;
 }

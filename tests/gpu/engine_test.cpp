@@ -123,6 +123,9 @@ std::vector<Case> cases() {
   asleep.precision = kBf16Weights;
   asleep.recompute = true;
   asleep.parameters = asleep.optimizer = asleep.activations = kHost;
+  auto& replicated = add("Gpt2ReplicatedAsleep", false, 0);
+  replicated.micro_batches = 3;
+  replicated.optimizer = kHost;
   return all;
 }
 
@@ -142,6 +145,13 @@ TEST_P(OnGpu, MemoryIsWhatWasForetold) {
   EXPECT_EQ(measured.total_peak, predicted.total_peak);
   EXPECT_EQ(measured.arena_overhead, predicted.arena_overhead);
   EXPECT_EQ(unscoped_usage().total_now, 0);
+}
+
+// What sleeps is changed by the processor and comes back.
+TEST_P(OnGpu, WhatSleepsChangesNoBit) {
+  auto resident = GetParam();
+  resident.parameters = resident.optimizer = resident.activations = {};
+  EXPECT_EQ(train_on_gpu(GetParam()).losses, train_on_gpu(resident).losses);
 }
 
 TEST_P(OnGpu, TwoRunsGiveTheSameBits) { EXPECT_EQ(train_on_gpu(GetParam()).losses, train_on_gpu(GetParam()).losses); }

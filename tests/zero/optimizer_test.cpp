@@ -154,6 +154,21 @@ TEST(GradientNorm, HasTheSameBitsForAnyThreads) {
   set_compute_threads(1);
 }
 
+// Parts that end anywhere, some larger than a block.
+TEST(GradientNorm, HasTheSameBitsInParts) {
+  auto values = random_values(100'003, 3);
+  const Span whole = span_of(values);
+  for (const int threads : {1, 3}) {
+    set_compute_threads(threads);
+    SumOfSquares squares;
+    squares.expect(whole.count);
+    for (int64_t begin = 0, length = 1; begin < whole.count; begin += length, length = length * 3 + 1) squares.append(whole.part(begin, length));
+    squares.close();
+    EXPECT_EQ(squares.total(), sum_of_squares(whole));
+  }
+  set_compute_threads(1);
+}
+
 TEST(GradientNorm, ClipsAsTorchDoes) {
   EXPECT_DOUBLE_EQ(clip_factor(2, 1), 1 / (2 + 1e-6));
   EXPECT_DOUBLE_EQ(clip_factor(0.5, 1), 1);

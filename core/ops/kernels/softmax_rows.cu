@@ -7,7 +7,6 @@ namespace {
 
 using namespace gpu;
 
-constexpr int kMostThreads = 1024;
 constexpr float kLowest = -3.40282347e38f;
 
 // The sum of exp(x - maximum) over what has been seen. It begins at the lowest finite number, not at -infinity: -infinity counts as nothing and
@@ -87,15 +86,6 @@ __global__ void __launch_bounds__(kRowThreads, 2) cross_entropy(CrossEntropyRows
   }
 }
 
-// One block: each thread has every 1024th value.
-__global__ void __launch_bounds__(kMostThreads) add_all(const double* values, int64_t count, double* sum) {
-  __shared__ double shared[kMostThreads / kWarp];
-  double total = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) total += values[i];
-  total = over_block<Add>(total, shared);
-  if (threadIdx.x == 0) *sum += total;
-}
-
 template <typename Team>
 __global__ void __launch_bounds__(kThreads) causal_softmax(CausalRows rows) {
   __shared__ float shared[kThreads / kWarp];
@@ -154,8 +144,6 @@ void softmax_cross_entropy_rows(const CrossEntropyRows& rows, GpuStream stream) 
     launch("softmax_cross_entropy_rows", cross_entropy<decltype(zero)>, blocks_for(rows.rows, 1), threads, stream, rows);
   });
 }
-
-void add_up(const double* values, int64_t count, double* sum, GpuStream stream) { launch("add_up", add_all, 1, kMostThreads, stream, values, count, sum); }
 
 void causal_softmax_rows(const CausalRows& rows, GpuStream stream) {
   constexpr int64_t kNarrow = 1024;  // keys

@@ -24,9 +24,6 @@ struct CrossEntropyRows {
 };
 void softmax_cross_entropy_rows(const CrossEntropyRows& rows, GpuStream stream);
 
-// On a GPU: *sum += all of `values`, in an order that depends on their number alone.
-void add_up(const double* values, int64_t count, double* sum, GpuStream stream);
-
 // Causal attention over blocks of queries, in fp32. scores [heads, rows, keys] of queries first_row on; a query sees keys up to its own. They become
 // softmax(scale scores), and log_sum_exp [heads, rows] (rows of a head `stride` apart) its logarithm's base; or, where that is known, exp(scale scores - log_sum_exp).
 struct CausalRows {
