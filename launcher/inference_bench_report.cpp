@@ -3,7 +3,7 @@
 #include <array>
 
 #include "launcher/inference_bench.h"
-#include "launcher/memory_json.h"
+#include "launcher/report_json.h"
 
 namespace zerorun {
 namespace {

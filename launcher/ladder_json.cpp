@@ -1,5 +1,5 @@
 #include "launcher/ladder_report.h"
-#include "launcher/memory_json.h"
+#include "launcher/report_json.h"
 
 namespace zerorun {
 namespace {

@@ -1,7 +1,7 @@
 #include <fmt/ranges.h>
 
-#include "launcher/memory_json.h"
 #include "launcher/offload_bench.h"
+#include "launcher/report_json.h"
 
 namespace zerorun {
 namespace {
@@ -73,6 +73,7 @@ Json json_of(const OffloadRow& row, const OffloadBench& bench) {
           {"memory", memory_json(row.memory, ran)},
           {"seconds_per_step", ran ? Json(row.seconds) : Json(nullptr)},
           {"predicted_seconds", row.predicted ? Json(row.predicted->total()) : Json(nullptr)},
+          {"predicted_phases", row.predicted ? step_time_json(*row.predicted) : Json(nullptr)},
           {"bound", ran ? Json(key_of(bounded_by(row))) : Json(nullptr)},
           {"predicted_bound", row.predicted ? Json(key_of(row.predicted->bounded_by())) : Json(nullptr)},
           {"resources", resources},

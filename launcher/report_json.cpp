@@ -1,4 +1,4 @@
-#include "launcher/memory_json.h"
+#include "launcher/report_json.h"
 
 namespace zerorun {
 namespace {
@@ -55,19 +55,6 @@ Json to_json(const Communication& communication, With with) {
           {"control", to_json(communication.control, with)}};
 }
 
-// Seconds of each phase, and of each resource that works in it.
-Json to_json(const StepTime& time) {
-  Json json = {{"overlaps", time.overlaps}, {"gathers_ahead", time.gathers_ahead}};
-  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
-    Json seconds = {{"seconds", time.of_phase(phase)}};
-    for (const auto resource : kResources) {
-      if (time.seconds[phase][resource] > 0) seconds[key_of(resource)] = time.seconds[phase][resource];
-    }
-    json[kPhaseNames[phase]] = seconds;
-  }
-  return json;
-}
-
 Json to_json(const StepSummary& steps) {
   Json json = {{"count", steps.count},
           {"first_loss", steps.first_loss},
@@ -80,7 +67,7 @@ Json to_json(const StepSummary& steps) {
   if (steps.predicted) {
     json["predicted_seconds"] = steps.predicted->total();
     json["predicted_bound"] = key_of(steps.predicted->bounded_by());
-    json["predicted_phases"] = to_json(*steps.predicted);
+    json["predicted_phases"] = step_time_json(*steps.predicted);
   }
   return json;
 }
@@ -97,6 +84,18 @@ Json to_json(const ByPhase& amounts, const std::optional<StepTime>& time) {
 }
 
 }  // namespace
+
+nlohmann::ordered_json step_time_json(const StepTime& time) {
+  Json json = {{"overlaps", time.overlaps}, {"gathers_ahead", time.gathers_ahead}};
+  for (size_t phase = 0; phase < kPhaseCount; ++phase) {
+    Json seconds = {{"seconds", time.of_phase(phase)}};
+    for (const auto resource : kResources) {
+      if (time.seconds[phase][resource] > 0) seconds[key_of(resource)] = time.seconds[phase][resource];
+    }
+    json[kPhaseNames[phase]] = seconds;
+  }
+  return json;
+}
 
 nlohmann::ordered_json memory_json(const RankMemory& memory, bool measured) {
   return to_json(memory, measured ? With::measurement : With::prediction);

@@ -1,7 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "launcher/estimate/estimate_report.h"
-#include "launcher/memory_json.h"
+#include "launcher/report_json.h"
 
 namespace zerorun {
 namespace {
