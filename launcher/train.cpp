@@ -24,6 +24,7 @@
 #include "launcher/progress.h"
 #include "launcher/report.h"
 #include "launcher/run_folder.h"
+#include "launcher/step_trace.h"
 #include "zero/evaluation.h"
 
 namespace zerorun {
@@ -173,9 +174,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   auto options = engine_options(settings, session.size());
   options.initial = pretrained.get();
   options.device = device.device;
-  Trace trace;
-  const bool traces = settings.metrics.trace_steps > 0;
-  if (traces) options.trace = &trace;
+  StepTrace trace(settings.metrics.trace_steps, device.gpu && speaks);
+  options.trace = trace.trace();
   const auto explained = [&](const auto& activity, const auto& body) {
     return device.last_words->keep([&] {
       try {
@@ -198,9 +198,9 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
   std::vector<double> seconds;
   bool stopped = false;
   for (int64_t step = 0; step < settings.training.steps && !stopped; ++step) {
-    if (traces && step == 1) trace.start();
+    trace.before_step(step);
     const auto metrics = explained([&] { return communicator.activity().text(); }, [&] { return run_step(run, step); });
-    if (step == settings.metrics.trace_steps) trace.stop();
+    trace.after_step(step);
     if (step == 0) {
       report.steps.first_loss = metrics.loss;
       report.steps.startup_seconds = seconds_since(start);
@@ -236,7 +236,8 @@ int train(const Settings& settings, MpiSession& session, const StopSignals& sign
     if (report.steps.skipped > 0) out << fmt::format("\n{} steps overflowed in fp16 and were skipped; they publish no parameters\n", report.steps.skipped);
     out << '\n' << comparison_table(report) << std::flush;
     folder->close();
-    if (traces) folder->write_trace(trace.json(session.rank()));
+    if (const auto note = trace.finish(); !note.empty()) out << "note: " << note << std::endl;
+    if (trace.trace()) folder->write_trace(trace.json(session.rank()));
     folder->write_report(report_json(report));
   }
 

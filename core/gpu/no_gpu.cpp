@@ -1,6 +1,7 @@
 // Stands for this folder where zerorun is built without CUDA.
 #include "core/error.h"
 #include "core/gpu/gpu.h"
+#include "core/gpu/profile.h"
 #include "core/gpu/stretch.h"
 
 namespace zerorun::gpu {
@@ -22,6 +23,10 @@ std::unique_ptr<detail::AddressStretch> make_stretch() { fail_absent(); }
 void copy(const void*, void*, int64_t) { fail_absent(); }
 void copy_rows(const void*, int64_t, void*, int64_t, int64_t, int64_t) { fail_absent(); }
 void fill_zero(void*, int64_t) { fail_absent(); }
+
+Profile::Profile() { fail_absent(); }
+Profile::~Profile() = default;
+std::vector<Activity> Profile::end() { fail_absent(); }
 
 Pinned::Pinned(void* memory, int64_t) : memory_(memory) { fail_absent(); }
 Pinned::~Pinned() = default;

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """A part of bench.sh: rates of the GPU, or a training by zerorun, PyTorch eager, torch.compile and FSDP2, all on one GPU from the same weights, with the
-same batches, precision, optimizer and attention; and PyTorch with the attention that it would choose.
+same batches, precision, optimizer and attention; and PyTorch with the attention that it would choose. Of zerorun also where the GPU's time goes.
 
     bench.py PART --out FOLDER [--zerorun PROGRAM] [--device cuda|cpu] [--sides zerorun,eager,compile,fsdp2,eager-cudnn,compile-cudnn] [--param-dtype bf16]
 
-A step's time is the median of 20 after 5. A side counts where its first 20 losses are within 1 % of zerorun's (of the first side's, without zerorun).
+A step's time is the median of 20 after 5, without a profile, which is taken in a run of its own. A side counts where its first 20 losses are within 1 % of zerorun's (of the first side's, without zerorun).
 """
+import collections
 import json
 import pathlib
+import re
 import shutil
 import statistics
 import sys
@@ -22,6 +24,8 @@ from presets import PRESETS, flops_per_token, parameters_of  # noqa: E402
 RATES = ("gemm", "copies", "adamw")
 SIDES = ("zerorun", "eager", "compile", "fsdp2", "eager-cudnn", "compile-cudnn")
 WARM, MEASURED, COMPARED, WITHIN = 5, 20, 20, 1e-2
+PROFILED = 3
+KINDS = (("products", "gemm|cutlass|nvjet|cublas|xmma|splitK"), ("attention", "flash|fmha"), ("collectives", "nccl"), ("copies", "^Memcpy"), ("fills", "^Memset"))
 PEAK_TFLOPS = 989  # bf16 without sparsity, of the data sheets of H100 SXM and H200
 LIMIT = 460        # seconds of a part
 
@@ -34,9 +38,13 @@ def rates(part, arguments):
     """PyTorch's figure, and zerorun's own benchmark of that name, where there is one."""
     found = {"pytorch": json.loads(peer("rates.py", part, "--device", arguments.device, seconds=LIMIT / 2).splitlines()[-1])}
     if arguments.device == "cuda" and shutil.which("gpu_bench"):
-        text = machine.run(["gpu_bench", f"--benchmark_filter={part}", "--benchmark_format=json"], LIMIT / 2)
+        wanted = f"{part}|copies/on_device" if part == "adamw" else part
+        text = machine.run(["gpu_bench", f"--benchmark_filter={wanted}", "--benchmark_format=json"], LIMIT / 2)
         found["zerorun"] = [{key: value for key, value in row.items() if isinstance(value, (str, float, int))}
                             for row in json.loads(text[text.index("{"):])["benchmarks"]]
+    if part == "adamw" and "zerorun" in found:
+        copied = next(row["bytes"] for row in found["zerorun"] if "on_device" in row["name"])
+        found["share_of_copy"] = {row["name"]: row["bytes"] / copied for row in found["zerorun"] if row["name"].startswith("adamw")}
     print(json.dumps(found, indent=1))
     return found
 
@@ -62,6 +70,44 @@ def run_zerorun(arguments, sizes, start, folder, seconds):
     allocated = memory["total"]["measured"]
     return {"losses": [line["loss"] for line in lines], "seconds": [line["seconds"] for line in lines],
             "memory": {"allocated": allocated, "reserved": memory["gpu"]["reserved"]["measured"] if "gpu" in memory else allocated + memory["arena"]["measured"]}}
+
+
+def kind_of(kernel):
+    """Of a kernel's name: what it is for, or its function, or what LibTorch's function is made for."""
+    for kind, pattern in KINDS:
+        if re.search(pattern, kernel, re.IGNORECASE):
+            return kind
+    found = re.search(r"<.*?at::native::(?:\w+::|\(anonymous namespace\)::)*(\w+)", kernel) or re.match(r"(?:void )?(?:\w+::|\(anonymous namespace\)::)*(\w+)", kernel)
+    return found.group(1) if found else kernel
+
+
+def profile_of(trace):
+    """Milliseconds and launches of a step by kind, the most first, and how long the GPU did nothing."""
+    lanes = {event["tid"] for event in trace["traceEvents"] if event.get("name") == "thread_name" and event["args"]["name"].startswith("GPU, ")}
+    spans = sorted((event["ts"], event["ts"] + event["dur"], event["name"]) for event in trace["traceEvents"] if event["ph"] == "X" and event["tid"] in lanes)
+    if not spans:
+        return None
+    taken, launches, idle, end = collections.Counter(), collections.Counter(), 0, spans[0][0]
+    for begin, until, name in spans:
+        taken[kind_of(name)] += (until - begin) / 1e3 / PROFILED
+        launches[kind_of(name)] += 1 / PROFILED
+        idle, end = idle + max(0, begin - end), max(end, until)
+    return {"idle": idle / 1e3 / PROFILED, "kinds": [{"kind": kind, "milliseconds": ms, "launches": launches[kind]} for kind, ms in taken.most_common()]}
+
+
+def profile_zerorun(arguments, sizes, start, folder, seconds):
+    wanted = settings(sizes, start, arguments.param_dtype, arguments.device)
+    wanted["training"]["steps"], wanted["metrics"]["trace_steps"] = 1 + PROFILED, PROFILED
+    try:
+        machine.train(arguments.zerorun, folder / "profile", wanted, seconds=seconds)
+    except machine.Failed as error:
+        print(f"no profile: {error}")
+        return None
+    profile = profile_of(json.loads((folder / "profile" / "run" / "trace.json").read_text(encoding="utf-8")))
+    if profile:
+        print("where a step's time goes on the GPU, ms (launches): " + ", ".join(f"{row['kind']} {row['milliseconds']:.2f} ({row['launches']:.0f})" for row in profile["kinds"])
+              + f"; nothing for {profile['idle']:.2f} ms")
+    return profile
 
 
 def run_peer(arguments, mode, start, folder, seconds):
@@ -122,6 +168,9 @@ def train(part, arguments):
         for side in arguments.sides.split(","):
             rows.append(run_side(arguments, side, sizes, folder / "start", folder, max(1, end - time.monotonic())))
             print(f"{side}: " + (rows[-1]["failed"].strip().splitlines()[-1] if "failed" in rows[-1] else f"{rows[-1]['seconds']:.0f} s"), flush=True)
+        profile = None
+        if "zerorun" in arguments.sides.split(",") and arguments.device == "cuda":
+            profile = profile_zerorun(arguments, sizes, folder / "start", folder, max(1, end - time.monotonic()))
     ran = [row for row in rows if "failed" not in row]
     for row in ran:
         hold_against(ran[0], row)
@@ -131,7 +180,7 @@ def train(part, arguments):
           f"GFLOP a token; measured GEMM {gemm:.0f} TFLOP/s, peak {PEAK_TFLOPS}")
     print_table(rows, gemm)
     return {"sizes": sizes, "param_dtype": arguments.param_dtype, "parameters": parameters, "flops_per_token": flops_per_token(sizes), "gemm_tflops": gemm,
-            "peak_tflops": PEAK_TFLOPS, "rows": rows}
+            "peak_tflops": PEAK_TFLOPS, "rows": rows, "profile": profile}
 
 
 def main():

@@ -87,6 +87,14 @@ class StandIn(program.Program):
             self.assertEqual(many["host_waits"] - few["host_waits"], 4, f"stage {stage}: {few}, {many}")
             self.assertGreater(many["kernels"] - few["kernels"], 4 * 40)
 
+    def test_a_trace_says_where_it_lacks_the_gpu(self):
+        """CUDA's tools know no GPU that stands in."""
+        status, out, err = self.run_program("train.yaml", *GPU, "--set", "run.name=traced", "--set", "metrics.trace_steps=2")
+        self.assertEqual(status, 0, out + err)
+        self.assertIn("note: trace.json has only what the host did: what the GPU does cannot be recorded: ", out)
+        events = json.loads((self.folder / "runs" / "traced" / "trace.json").read_text())["traceEvents"]
+        self.assertIn("compute", {event["args"]["name"] for event in events if event["name"] == "thread_name"})
+
     def rates_of_the_gpu(self):
         """As `bench rates` would leave them, with the figures of the processor: what stands in has none."""
         status, out, err = self.run_program("bench", "rates", "--device", "cpu", "--mib", "64", "--json", ranks=0)
