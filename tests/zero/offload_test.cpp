@@ -7,21 +7,12 @@
 
 #include "comm/thread_communicator.h"
 #include "core/threads.h"
-#include "tests/zero/pairwise.h"
-#include "tests/zero/world.h"
+#include "tests/zero/offload_cases.h"
 
 namespace zerorun::testing {
 namespace {
 
 using Device = SleepingPlace::Device;
-
-enum Factor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kEarly, kFactors };
-constexpr int kValues[kFactors] = {7, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 2};
-enum What { parameters, optimizer, both, half_of_the_optimizer, apart, activations, all };
-
-bool parameters_sleep(const Choice& c) { return c[kWhat] == parameters || c[kWhat] == both || c[kWhat] == apart || c[kWhat] == all; }
-bool activations_sleep(const Choice& c) { return c[kWhat] == activations || c[kWhat] == all; }
-bool is_allowed(const Choice& c) { return (c[kStage] == 3 || !parameters_sleep(c)) && (c[kRecompute] != 0 || !activations_sleep(c)); }
 
 // Of the whole lattice a quarter: whether ranks share memory and whether updates come early take turns, instead of standing beside everything else.
 bool is_in_turn(const Choice& c) {
@@ -40,49 +31,6 @@ std::vector<Choice> choices() {
   return all;
 }
 
-// Not the folder of temporary files, which may be memory. Stripes and batches are so small that groups have several.
-OffloadOptions offload_of(const Choice& c) {
-  const SleepingPlace place{c[kDevice] ? Device::disk : Device::host, std::filesystem::current_path().string(), c[kOverlap] != 0};
-  OffloadOptions offload;
-  if (parameters_sleep(c)) offload.parameters = place;
-  if (c[kWhat] != parameters && c[kWhat] != activations) offload.optimizer = place;
-  if (activations_sleep(c)) offload.activations = place;
-  if (c[kWhat] == apart) offload.optimizer.device = c[kDevice] ? Device::host : Device::disk;
-  if (c[kWhat] == half_of_the_optimizer) offload.ratio = 0.5;
-  offload.buffer_count = 2 + c[kBuffers];
-  offload.verify_disk = c[kBuffers] != 0;
-  offload.disk_stripe = 2048;
-  offload.disk_batch_bytes = 100'000;
-  return offload;
-}
-
-TrainingCase case_of(const Choice& c) {
-  TrainingCase test;
-  test.config.dropout = 0.1;
-  if (c[kModel]) test.llama = tiny_llama(false);
-  test.stage = c[kStage];
-  test.ranks = c[kRanks] + 1;
-  test.micro_batches = c[kMicroBatches] ? 3 : 1;
-  test.global_batch_size = 36;
-  test.seq_len = 11;
-  test.recompute = c[kRecompute] != 0;
-  if (c[kDtype]) test.precision = {at::kBFloat16, at::kFloat};
-  test.on_one_host = c[kHost] != 0;
-  if (c[kEarly]) test.max_norm = 0, test.check_finite = false;
-  test.lr = 3e-4;
-  test.gradients_from = test.steps - 1;
-  return test;
-}
-
-std::string name_of(const ::testing::TestParamInfo<Choice>& info) {
-  const auto& c = info.param;
-  const auto one_of = [&](Factor factor, std::initializer_list<const char*> names) { return std::string(names.begin()[c[factor]]); };
-  return one_of(kWhat, {"Parameters", "Optimizer", "Both", "HalfOfTheOptimizer", "Apart", "Activations", "All"}) + one_of(kDevice, {"Host", "Disk"}) +
-         one_of(kOverlap, {"Blocked", "Overlapped"}) + one_of(kBuffers, {"TwoSlots", "ThreeSlots"}) + one_of(kModel, {"Gpt2", "Llama"}) +
-         fmt::format("Stage{}Ranks{}", c[kStage], c[kRanks] + 1) + one_of(kMicroBatches, {"", "MicroBatches"}) + one_of(kRecompute, {"", "Recompute"}) +
-         one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"}) + one_of(kEarly, {"", "UpdatedEarly"});
-}
-
 class OffloadedTraining : public ::testing::TestWithParam<Choice> {};
 
 TEST_P(OffloadedTraining, GivesTheBitsOfATrainingOnTheDevice) {
@@ -92,7 +40,7 @@ TEST_P(OffloadedTraining, GivesTheBitsOfATrainingOnTheDevice) {
   EXPECT_EQ(first_difference(train(test), resident), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Cover, OffloadedTraining, ::testing::ValuesIn(choices()), name_of);
+INSTANTIATE_TEST_SUITE_P(Cover, OffloadedTraining, ::testing::ValuesIn(choices()), [](const auto& info) { return name_of(info.param); });
 
 // Micro-batches of other shapes than before: more room is taken where there is too little, and what was there is forgotten.
 TEST(SleepingActivations, GiveTheSameBitsWhenBatchesGrowAndShrink) {

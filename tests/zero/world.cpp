@@ -53,8 +53,9 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   const auto wrapped_batches = test.wrap_batches ? test.wrap_batches(counted, inner.rank()) : nullptr;
   const BatchSource& batches = wrapped_batches ? *wrapped_batches : static_cast<const BatchSource&>(counted);
 
-  MemoryLedger ledger;
+  MemoryLedger ledger(test.device.is_cuda() ? Side::gpu : Side::host);
   EngineOptions options;
+  options.device = test.device;
   options.sharding = Sharding::of_stage(test.stage, test.micro_batches, test.strict);
   options.micro_batches = test.micro_batches;
   options.precision = test.precision;
@@ -68,7 +69,7 @@ void run_rank(const TrainingCase& test, Communicator& inner, const Model& model,
   const int64_t own = test.global_batch_size / test.ranks / test.micro_batches;
   TrainingResult mine;
   for (int64_t step = 0; step < test.steps; ++step) {
-    const MemoryScope scope(ledger, Category::activations);
+    const MemoryScope scope(ledger, batch_category(ledger));
     const auto step_result = engine.train_step(micro_batches(batches, step, test.micro_batches, own, inner.rank(), test.ranks), test.lr);
     mine.losses.push_back(step_result.loss);
     mine.norms.push_back(step_result.gradient_norm);

@@ -63,6 +63,7 @@ class CountedBatches : public BatchSource {
 struct TrainingCase {
   Gpt2Config config = tiny_gpt2(true);
   std::optional<LlamaConfig> llama;  // instead of the GPT-2
+  at::Device device = at::kCPU;
   int stage = 0;
   int ranks = 1;
   int threads = 1;
