@@ -132,16 +132,14 @@ EngineOptions engine_options(const Settings& settings, int ranks) {
   EngineOptions options;
   options.prefetch = static_cast<int>(settings.zero_optimization.prefetch);
   options.micro_batches = micro_batches_of(settings, ranks);
+  options.sharding = Sharding::of_stage(static_cast<int>(settings.zero_optimization.stage), options.micro_batches,
+                                        settings.run.determinism == Settings::Determinism::strict);
   options.precision.parameters = dtype_of(settings.precision.param_dtype);
   options.precision.gradients = settings.precision.reduce_dtype == Settings::ReduceDtype::bf16 ? at::kBFloat16 : at::kFloat;
   options.precision.stochastic_rounding = settings.optimizer.stochastic_rounding;
   options.loss_scaling = loss_scaling(settings.precision);
   options.recompute = settings.activation_checkpoint.mode == Settings::Checkpointing::full;
   options.offload = offload_options(settings.zero_optimization);
-  // A rank that is alone has the whole of everything, as stage 0 keeps it: without slots for what is gathered and reduced, and without copies through them.
-  const bool keeps_all = ranks == 1 && !options.offload.parameters.sleeps() && !options.offload.optimizer.sleeps();
-  options.sharding = Sharding::of_stage(keeps_all ? 0 : static_cast<int>(settings.zero_optimization.stage), options.micro_batches,
-                                        settings.run.determinism == Settings::Determinism::strict);
   const auto& [param, optimizer] = std::tie(settings.zero_optimization.offload_param, settings.zero_optimization.offload_optimizer);
   const bool overlap = options.offload.optimizer.sleeps() && !options.offload.parameters.sleeps() ? optimizer.overlap : param.overlap;
   options.offload.activations = place_of(settings.activation_checkpoint.offload, settings.activation_checkpoint.path, overlap);

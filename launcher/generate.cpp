@@ -140,7 +140,7 @@ void generate(const GenerateCommand& command, MpiSession& session, std::ostream&
   zero.offload_param.device = command.offload;
   zero.offload_param.path = command.offload_path;
   options.offload = offload_options(zero);
-  options.sharding = Sharding::of_stage(session.size() == 1 && !options.offload.any() ? 0 : 3);
+  options.sharding = Sharding::of_stage(3);
   options.precision.parameters = dtype_of(command.param_dtype);
   options.initial = &weights;
   options.inference = true;

@@ -72,7 +72,7 @@ Offloader::Offloader(MemoryLedger& ledger, OffloaderOptions options) : ledger_(l
     if (lane == Lane::caller) {
       work = std::make_unique<InlineStream>();
     } else if (gpu_computes && lane != Lane::update) {
-      work = gpu::make_stream(threads);
+      work = gpu::make_stream(lane == Lane::down ? threads : 1);  // to the device all is copied
     } else {
       work = options_.make_stream(name_of(lane), threads);
     }

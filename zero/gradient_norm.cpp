@@ -11,6 +11,7 @@
 #include "zero/gpu_flat_kernels.h"
 
 namespace zerorun {
+
 void SumOfSquares::add(int64_t begin, Span block) {
   float values[kSumBlock];
   blocks_[static_cast<size_t>(begin / kSumBlock)] = kernels::flat_kernels().sum_of_squares(read_block(block, 0, block.count, values), block.count);

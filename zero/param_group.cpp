@@ -48,6 +48,7 @@ void ParamGroup::allocate(MemoryLedger& ledger) {
     const int64_t slice_bytes = layout_.slice_count() * precision.parameter_bytes();
     parameters_ = keeps_parameter_slice() ? touched(communicator_.allocate_slice(slice_bytes, side_by_side_)).view(precision.parameters)
                                           : registered(communicator_, layout_.padded_count(), precision.parameters);
+    if (is_whole()) side_by_side_ = span_of(parameters_).data;
   }
   if (!trainable() || state_sleeps()) return;
   {
@@ -108,14 +109,14 @@ Work ParamGroup::gather(Slot slot) {
   if (weights_sleep()) finish_fetch();
   if (shares_slices()) slot = side_by_side_;
   const Span slice = own_weights();
-  if (weights_sleep() && communicator_.size() == 1) slot = slice.data;  // it is the whole
+  if (weights_sleep() && is_whole()) slot = slice.data;
   point(weight_storage_, slot);
   return communicator_.all_gather(slice, whole_parameters(slot));
 }
 
 void ParamGroup::reshard() { point(weight_storage_, nullptr); }
 
-bool ParamGroup::uses_gradient_slot() const { return state_sleeps() || options_.sharding.gradients_use_slots(options_.precision); }
+bool ParamGroup::uses_gradient_slot() const { return state_sleeps() || options_.sharding.gradients_use_slots(options_.precision, communicator_.size()); }
 
 // A unit writes where its gradient can be converted in place: at the end of the slot where the sum's dtype is the wider.
 void ParamGroup::open_gradients(Slot slot, MicroBatchPlace place, bool unwritten) {

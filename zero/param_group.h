@@ -68,7 +68,7 @@ class ParamGroup {
   bool updates_beside() const { return state_sleeps(); }
   // Of the slot that gather() needs: nothing where slices lie side by side in memory that ranks share.
   // Nor on one rank where the slice, which is the whole, is uploaded to a slot of its own.
-  int64_t gather_slot_bytes() const { return shares_slices() || (weights_sleep() && communicator_.size() == 1) ? 0 : flat_bytes(); }
+  int64_t gather_slot_bytes() const { return shares_slices() || (weights_sleep() && is_whole()) ? 0 : flat_bytes(); }
   int64_t upload_slot_bytes() const { return weights_sleep() ? layout_.slice_count() * options_.precision.parameter_bytes() : 0; }
   int64_t gradient_slot_bytes() const { return uses_gradient_slot() ? layout_.padded_count() * options_.precision.gradient_slot_bytes() : 0; }
   int64_t reduce_scratch_bytes() const;
@@ -93,7 +93,7 @@ class ParamGroup {
   // After the last part of a micro-batch's gradient: what passed through a slot is converted to the dtype of the sum, and
   // kept, or summed over ranks where the sharding sums each micro-batch. Collective where a sum starts: after the last
   // micro-batch at the latest. The result is there when the Work has been waited for.
-  // `norms`, `group`: as of take_squared_norm().
+  // `norms`, `group`: as of take_squared_norm(). REQUIRES that `norms` were restarted since the last step, and outlive the Work.
   Work reduce(Span scratch, MicroBatchPlace place, NormsOfGroups& norms, size_t group);
   // Collective: after the last micro-batch, makes resident full gradients whole that were summed slice by slice.
   Work share_gradients();
@@ -122,8 +122,10 @@ class ParamGroup {
   void create_views();
   void initialise();
   bool uses_gradient_slot() const;
+  // One rank's slice is the whole.
+  bool is_whole() const { return communicator_.size() == 1; }
   // One copy serves all ranks of a host, at every stage whose ranks update slices of their own.
-  bool shares_slices() const { return options_.sharding.optimizer && communicator_.readers() == Readers::all && !weights_sleep(); }
+  bool shares_slices() const { return options_.sharding.optimizer && (is_whole() || communicator_.readers() == Readers::all) && !weights_sleep(); }
   bool weights_sleep() const { return sleeping_ && sleeping_->has_weights(); }
   bool state_sleeps() const { return sleeping_ && sleeping_->has_state(); }
   bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
@@ -154,7 +156,7 @@ class ParamGroup {
   SleepingGroup* sleeping_;  // null: nothing sleeps
   GroupLayout layout_;
   at::Tensor parameters_;           // flat, whole or own slice
-  void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory
+  void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory, or there is but one
   at::Tensor master_;               // fp32, what the optimizer updates; undefined where the parameters themselves are fp32
   at::Tensor gradients_;            // flat, whole or own slice
   std::vector<at::Tensor> states_;  // flat, whole or own slice

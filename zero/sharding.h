@@ -21,8 +21,8 @@ struct Sharding {
     const bool sums_each = micro_batches > 1 && (strict || stage >= 2);
     return {stage >= 1, stage >= 2 || (sums_each && stage >= 1), stage >= 3, sums_each};
   }
-  // Whether a unit's gradient passes through a slot: to a slice, to a sum of its own, or to another dtype.
-  bool gradients_use_slots(const Precision& precision) const { return gradients || sums_each || precision.converts_gradients(); }
+  // Whether a unit's gradient passes through a slot: to a slice that is not the whole, to a sum of its own, or to another dtype.
+  bool gradients_use_slots(const Precision& precision, int ranks) const { return (gradients && ranks > 1) || sums_each || precision.converts_gradients(); }
 };
 
 }  // namespace zerorun

@@ -44,7 +44,12 @@ std::vector<Activity> Profile::end() {
   if (!records_) fail(ErrorKind::io, "what the GPU does cannot be recorded: {}", reason_);
   check(cudaDeviceSynchronize(), "waiting for the GPU");
   records_ = false;
-  const auto result = profiler::disableProfiler();
+  std::unique_ptr<profiler::ProfilerResult> result;
+  try {
+    result = profiler::disableProfiler();
+  } catch (const std::exception& error) {
+    fail(ErrorKind::io, "what the GPU does cannot be recorded: {}", error.what());
+  }
   const Nanoseconds calendar_ahead = std::chrono::system_clock::now().time_since_epoch() - std::chrono::steady_clock::now().time_since_epoch();
   std::vector<Activity> activities;
   for (const auto& event : result->events()) {

@@ -45,10 +45,11 @@ ExactStage exact_stage(const Model& model, int stage, int ranks, const Precision
     slots.push_back(layout.padded_count() * precision.gradient_slot_bytes());
     sent_whole.push_back(others * p);
   }
-  if (!sharding.parameters && !sharding.gradients_use_slots(precision)) return found;
+  const bool gathers = sharding.parameters && ranks > 1, gradients_use_slots = sharding.gradients_use_slots(precision, ranks);
+  if (!gathers && !gradients_use_slots) return found;
   const auto schedule = Schedule::training(model, sharding, kPrefetch);
-  if (sharding.gradients_use_slots(precision)) found.gradient_slots = plan_slots(schedule.gradients, slots).bytes;
-  if (!sharding.parameters) return found;
+  if (gradients_use_slots) found.gradient_slots = plan_slots(schedule.gradients, slots).bytes;
+  if (!gathers) return found;
   for (const auto& life : schedule.gathered) found.all_gather += sent_whole[life.group];
   found.gathered = plan_slots(schedule.gathered, gathered).bytes;
   return found;

@@ -171,7 +171,7 @@ void plan_search(const CommandLine& line, std::ostream& out) {
   const Model model = make_model(settings);
   const int64_t windows = planned_validation_windows(settings);
 
-  const auto ways = ways_of(settings, {.may_use_host = gpu, .disk = machines.limits.disk ? std::optional<std::string>(".") : std::nullopt});
+  const auto ways = ways_of(settings, {.may_use_host = gpu, .disk = machines.limits.disk ? std::optional<std::string>(".") : std::nullopt, .several_ranks = line.ranks > 1});
   const auto foretell = [&](const Settings& with) {
     const auto prediction = predict(with, model, machines.shape, windows);
     const auto time = step_time(prediction.step, machines.rates, computation_of(with, engine_options(with, line.ranks), machines.shape));

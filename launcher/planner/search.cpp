@@ -168,6 +168,7 @@ std::vector<Way> ways_of(const Settings& settings, const SearchSpace& space) {
         for (const bool recompute : {false, true}) {
           for (const auto activations : places) {
             if (activations != Offload::none && !recompute) continue;
+            if (stage > 0 && !space.several_ranks && parameters == Offload::none && optimizer == Offload::none) continue;
             for (const int64_t prefetch : {1, 0}) {
               if (prefetch == 0 && stage < 3) continue;  // nothing is gathered ahead there
               add({stage, parameters, optimizer, activations, recompute, prefetch});

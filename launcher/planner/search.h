@@ -71,6 +71,7 @@ struct SearchResult {
 struct SearchSpace {
   bool may_use_host = true;            // to sleep in: beside a GPU
   std::optional<std::string> disk = {};  // a folder to sleep in
+  bool several_ranks = true;             // of one stages are alike, where neither parameters nor optimizer sleep
 };
 
 // All ways from `settings`, in an order of their own: those that the settings contradict are not there. The number of micro-batches follows from the batch and `ranks`.

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <cstring>
+#include <memory>
 #include <vector>
 
 #include "core/error.h"

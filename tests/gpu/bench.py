@@ -25,7 +25,8 @@ RATES = ("gemm", "copies", "adamw")
 SIDES = ("zerorun", "eager", "compile", "fsdp2", "eager-cudnn", "compile-cudnn")
 WARM, MEASURED, COMPARED, WITHIN = 5, 20, 20, 1e-2
 PROFILED = 3
-KINDS = (("products", "gemm|cutlass|nvjet|cublas|xmma|splitK"), ("attention", "flash|fmha"), ("collectives", "nccl"), ("copies", "^Memcpy"), ("fills", "^Memset"))
+# The first that fits: LibTorch's flash attention names cutlass too.
+KINDS = (("attention", "flash|fmha"), ("products", "gemm|cutlass|nvjet|cublas|xmma|splitK"), ("collectives", "nccl"), ("copies", "^Memcpy"), ("fills", "^Memset"))
 PEAK_TFLOPS = 989  # bf16 without sparsity, of the data sheets of H100 SXM and H200
 LIMIT = 460        # seconds of a part
 
@@ -104,7 +105,9 @@ def profile_zerorun(arguments, sizes, start, folder, seconds):
         print(f"no profile: {error}")
         return None
     profile = profile_of(json.loads((folder / "profile" / "run" / "trace.json").read_text(encoding="utf-8")))
-    if profile:
+    if not profile:
+        print("no profile: the trace has nothing of the GPU")
+    else:
         print("where a step's time goes on the GPU, ms (launches): " + ", ".join(f"{row['kind']} {row['milliseconds']:.2f} ({row['launches']:.0f})" for row in profile["kinds"])
               + f"; nothing for {profile['idle']:.2f} ms")
     return profile

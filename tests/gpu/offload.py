@@ -59,10 +59,10 @@ def limits_of(row, recompute, rows):
         limits["memory"] = (row["memory"]["total"]["measured"], best, RESIDENT if row["mode"] == "none" else ASLEEP)
     if row["mode"] == "overlapped":
         alone = next(other for other in rows if (other["what"], other["mode"]) == (row["what"], "none"))
-        if row["what"] == "training":
+        if row["what"] == "training" and alone["not_run"] is None:
             parts = seconds_of_parts(row, alone["seconds_per_step"] / alone["predicted_seconds"])
             limits["time"] = (row["seconds_per_step"], parts, TRAINING)
-        else:
+        elif row["what"] == "inference":
             moved = row["resources"]["to_device"]
             limits["time"] = (row["seconds_per_step"], moved["amount"] / moved["predicted"], INFERENCE)
     return limits

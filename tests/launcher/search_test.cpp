@@ -75,6 +75,7 @@ TEST(Ways, AreAllThatTheSettingsAllow) {
   EXPECT_TRUE(all.contains("stage 3, recompute, parameters on the host, optimizer on disk, activations on the host, no prefetch"));
   EXPECT_EQ(places({.may_use_host = true, .disk = {}}).size(), count(2));
   EXPECT_EQ(places({.may_use_host = false, .disk = {}}).size(), count(1));
+  EXPECT_EQ(places({.may_use_host = false, .disk = {}, .several_ranks = false}), (std::set<std::string>{"stage 0", "stage 0, recompute"}));
 }
 
 TEST(Ways, KeepAFolderThatTheConfigurationNames) {

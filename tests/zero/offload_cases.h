@@ -7,7 +7,7 @@
 #include "tests/zero/pairwise.h"
 #include "tests/zero/world.h"
 
-namespace zerorun::testing {
+namespace zerorun::testing::lattice {
 
 enum OffloadFactor { kWhat, kDevice, kOverlap, kBuffers, kModel, kStage, kRanks, kMicroBatches, kRecompute, kDtype, kHost, kEarly, kFactors };
 inline constexpr int kValues[kFactors] = {7, 2, 2, 2, 2, 4, 3, 2, 2, 2, 2, 2};
@@ -59,4 +59,4 @@ inline std::string name_of(const Choice& c) {
          one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"}) + one_of(kEarly, {"", "UpdatedEarly"});
 }
 
-}  // namespace zerorun::testing
+}  // namespace zerorun::testing::lattice

@@ -12,6 +12,7 @@
 namespace zerorun::testing {
 namespace {
 
+using namespace lattice;
 using Device = SleepingPlace::Device;
 
 // Of the whole lattice a quarter: whether ranks share memory and whether updates come early take turns, instead of standing beside everything else.
