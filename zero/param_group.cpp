@@ -36,7 +36,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
   create_views();
   const MemoryScope scope(ledger, Category::host);  // what initial values are made in
   initialise();
-  if (shares_slices()) communicator.exchange(nullptr, nullptr, 0);  // all have written what all read
+  if (shares_slices() && !is_whole()) communicator.exchange(nullptr, nullptr, 0);  // all have written what all read
 }
 
 void ParamGroup::allocate(MemoryLedger& ledger) {

@@ -88,7 +88,7 @@ TEST(EngineFailure, CollectivesUnderWayAreAbandonedBeforeTheirMemoryGoes) {
   const TrainingCase test;
   const Model model = make_gpt2(test.config);
   const auto optimizer = optimizer_of(test);
-  run_ranks(1, [&](Communicator& inner) {
+  run_ranks(2, [&](Communicator& inner) {  // one would have nothing to gather
     MemoryLedger ledger;
     EndlessGather communicator(inner, ledger);
     {
