@@ -36,7 +36,7 @@ ParamGroup::ParamGroup(const ParameterGroup& declaration, Communicator& communic
   create_views();
   const MemoryScope scope(ledger, Category::host);  // what initial values are made in
   initialise();
-  if (shares_slices() && !is_whole()) communicator.exchange(nullptr, nullptr, 0);  // all have written what all read
+  if (shares_slices()) communicator.exchange(nullptr, nullptr, 0);  // all have written what all read
 }
 
 void ParamGroup::allocate(MemoryLedger& ledger) {
@@ -48,7 +48,6 @@ void ParamGroup::allocate(MemoryLedger& ledger) {
     const int64_t slice_bytes = layout_.slice_count() * precision.parameter_bytes();
     parameters_ = keeps_parameter_slice() ? touched(communicator_.allocate_slice(slice_bytes, side_by_side_)).view(precision.parameters)
                                           : registered(communicator_, layout_.padded_count(), precision.parameters);
-    if (is_whole()) side_by_side_ = span_of(parameters_).data;
   }
   if (!trainable() || state_sleeps()) return;
   {
@@ -107,9 +106,12 @@ Work ParamGroup::gather(Slot slot) {
     });
   }
   if (weights_sleep()) finish_fetch();
-  if (shares_slices()) slot = side_by_side_;
   const Span slice = own_weights();
-  if (weights_sleep() && is_whole()) slot = slice.data;
+  if (is_whole()) {
+    slot = slice.data;
+  } else if (shares_slices()) {
+    slot = side_by_side_;
+  }
   point(weight_storage_, slot);
   return communicator_.all_gather(slice, whole_parameters(slot));
 }

@@ -68,7 +68,7 @@ class ParamGroup {
   bool updates_beside() const { return state_sleeps(); }
   // Of the slot that gather() needs: nothing where slices lie side by side in memory that ranks share.
   // Nor on one rank where the slice, which is the whole, is uploaded to a slot of its own.
-  int64_t gather_slot_bytes() const { return shares_slices() || (weights_sleep() && is_whole()) ? 0 : flat_bytes(); }
+  int64_t gather_slot_bytes() const { return shares_slices() || is_whole() ? 0 : flat_bytes(); }
   int64_t upload_slot_bytes() const { return weights_sleep() ? layout_.slice_count() * options_.precision.parameter_bytes() : 0; }
   int64_t gradient_slot_bytes() const { return uses_gradient_slot() ? layout_.padded_count() * options_.precision.gradient_slot_bytes() : 0; }
   int64_t reduce_scratch_bytes() const;
@@ -125,7 +125,7 @@ class ParamGroup {
   // One rank's slice is the whole.
   bool is_whole() const { return communicator_.size() == 1; }
   // One copy serves all ranks of a host, at every stage whose ranks update slices of their own.
-  bool shares_slices() const { return options_.sharding.optimizer && (is_whole() || communicator_.readers() == Readers::all) && !weights_sleep(); }
+  bool shares_slices() const { return options_.sharding.optimizer && communicator_.readers() == Readers::all && !weights_sleep(); }
   bool weights_sleep() const { return sleeping_ && sleeping_->has_weights(); }
   bool state_sleeps() const { return sleeping_ && sleeping_->has_state(); }
   bool keeps_parameter_slice() const { return options_.sharding.parameters || shares_slices(); }
@@ -156,7 +156,7 @@ class ParamGroup {
   SleepingGroup* sleeping_;  // null: nothing sleeps
   GroupLayout layout_;
   at::Tensor parameters_;           // flat, whole or own slice
-  void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory, or there is but one
+  void* side_by_side_ = nullptr;    // the slices of all ranks, where they share memory
   at::Tensor master_;               // fp32, what the optimizer updates; undefined where the parameters themselves are fp32
   at::Tensor gradients_;            // flat, whole or own slice
   std::vector<at::Tensor> states_;  // flat, whole or own slice

@@ -2,8 +2,6 @@
 
 #include <torch/csrc/autograd/profiler_kineto.h>
 
-#include <algorithm>
-
 #include "core/gpu/cuda_check.h"
 #include "core/gpu/gpu.h"
 
@@ -18,6 +16,8 @@ using Nanoseconds = std::chrono::nanoseconds;
 std::chrono::steady_clock::time_point steady(uint64_t since_epoch, Nanoseconds calendar_ahead) {
   return std::chrono::steady_clock::time_point(std::chrono::duration_cast<std::chrono::steady_clock::duration>(Nanoseconds(since_epoch) - calendar_ahead));
 }
+
+[[noreturn]] void fail_to_record(const std::string& reason) { fail(ErrorKind::io, "what the GPU does cannot be recorded: {}", reason); }
 
 }  // namespace
 
@@ -41,14 +41,14 @@ Profile::~Profile() {
 }
 
 std::vector<Activity> Profile::end() {
-  if (!records_) fail(ErrorKind::io, "what the GPU does cannot be recorded: {}", reason_);
+  if (!records_) fail_to_record(reason_);
   check(cudaDeviceSynchronize(), "waiting for the GPU");
   records_ = false;
   std::unique_ptr<profiler::ProfilerResult> result;
   try {
     result = profiler::disableProfiler();
   } catch (const std::exception& error) {
-    fail(ErrorKind::io, "what the GPU does cannot be recorded: {}", error.what());
+    fail_to_record(error.what());
   }
   const Nanoseconds calendar_ahead = std::chrono::system_clock::now().time_since_epoch() - std::chrono::steady_clock::now().time_since_epoch();
   std::vector<Activity> activities;
@@ -56,8 +56,7 @@ std::vector<Activity> Profile::end() {
     if (event.deviceType() != c10::DeviceType::CUDA) continue;
     activities.push_back({event.name(), event.deviceResourceId(), steady(event.startNs(), calendar_ahead), steady(event.endNs(), calendar_ahead)});
   }
-  if (activities.empty()) fail(ErrorKind::io, "what the GPU does cannot be recorded: CUDA's tools (CUPTI) tell nothing");
-  std::ranges::sort(activities, {}, &Activity::begin);
+  if (activities.empty()) fail_to_record("CUDA's tools (CUPTI) tell nothing");
   return activities;
 }
 

@@ -22,7 +22,7 @@ class Profile {
   Profile(const Profile&) = delete;
   Profile& operator=(const Profile&) = delete;
 
-  // Waits for the GPU and ends the recording: what it has done since, by its begin. Once. Throws Error(io) with the reason where nothing could be recorded.
+  // Waits for the GPU and ends the recording: what it has done since, in no order. Once. Throws Error(io) with the reason where nothing could be recorded.
   std::vector<Activity> end();
 
  private:

@@ -31,10 +31,7 @@ TrainingCase case_on_gpu(const Choice& c) {
 class OffloadedTrainingOnGpu : public ::testing::TestWithParam<Choice> {};
 
 TEST_P(OffloadedTrainingOnGpu, GivesTheBitsOfATrainingOnTheDevice) {
-  auto test = case_on_gpu(GetParam());
-  const auto resident = train(test);
-  test.offload = offload_of(GetParam());
-  EXPECT_EQ(first_difference(train(test), resident), "");
+  EXPECT_EQ(difference_when_asleep(case_on_gpu(GetParam()), GetParam()), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Cover, OffloadedTrainingOnGpu, ::testing::ValuesIn(choices_of_one_rank()), [](const auto& info) { return name_of(info.param); });

@@ -59,4 +59,11 @@ inline std::string name_of(const Choice& c) {
          one_of(kDtype, {"Fp32", "Bf16"}) + one_of(kHost, {"", "OnOneHost"}) + one_of(kEarly, {"", "UpdatedEarly"});
 }
 
+// Where a training as `c` says, in which something sleeps, differs from `test` with everything on the device; empty where no bit does.
+inline std::string difference_when_asleep(TrainingCase test, const Choice& c) {
+  const auto resident = train(test);
+  test.offload = offload_of(c);
+  return first_difference(train(test), resident);
+}
+
 }  // namespace zerorun::testing::lattice

@@ -35,10 +35,7 @@ std::vector<Choice> choices() {
 class OffloadedTraining : public ::testing::TestWithParam<Choice> {};
 
 TEST_P(OffloadedTraining, GivesTheBitsOfATrainingOnTheDevice) {
-  auto test = case_of(GetParam());
-  const auto resident = train(test);
-  test.offload = offload_of(GetParam());
-  EXPECT_EQ(first_difference(train(test), resident), "");
+  EXPECT_EQ(difference_when_asleep(case_of(GetParam()), GetParam()), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Cover, OffloadedTraining, ::testing::ValuesIn(choices()), [](const auto& info) { return name_of(info.param); });
